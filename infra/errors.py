@@ -14,7 +14,7 @@ class RollcallError(Exception):
 
 
 class CheckFailed(RollcallError):
-    """Everything answered, but something is not as it must be: counts differ, a topic differs, lines refused."""
+    """Everything answered, but something is not as it must be: counts or a topic differ, lines refused."""
 
     exit_code = 1
 

@@ -18,7 +18,7 @@ DASHBOARDS_PASSWORD: Final = "dashboards-password"
 PSEUDONYM_KEY: Final = "pseudonym.key"
 
 _HEX_KEY: Final = re.compile(r"[0-9A-Fa-f]{64}")
-_NEW_KEY: Final = "`rollcall up` makes one for the local stack; elsewhere: (umask 077; openssl rand -hex 32 > FILE)"
+_NEW_KEY: Final = "make one: (umask 077; openssl rand -hex 32 > FILE)"
 
 
 def clickhouse_password(settings: Settings) -> str:
@@ -30,7 +30,7 @@ def clickhouse_password(settings: Settings) -> str:
         return settings.clickhouse.password.get_secret_value()
     return _password(
         settings.secrets / CLICKHOUSE_PASSWORD,
-        "for the local stack run `rollcall up`, which makes it; for another server set ROLLCALL_CLICKHOUSE_PASSWORD",
+        "run `rollcall up`, which makes the local stack's, or set ROLLCALL_CLICKHOUSE_PASSWORD for another server",
     )
 
 
@@ -83,6 +83,5 @@ def _read(file: Path, what: str, cure: str) -> str:
     except UnicodeDecodeError:
         raise ConfigurationError(f"the {what} in {file} is not plain text; {cure}") from None
     except OSError as error:
-        raise ConfigurationError(
-            f"the {what} in {file} cannot be read ({error.strerror}): run as its owner, or mend its permissions"
-        ) from None
+        cure = "run as its owner, or mend its permissions"
+        raise ConfigurationError(f"the {what} in {file} cannot be read ({error.strerror}): {cure}") from None
