@@ -30,7 +30,7 @@ def clickhouse_password(settings: Settings) -> str:
         return settings.clickhouse.password.get_secret_value()
     return _password(
         settings.secrets / CLICKHOUSE_PASSWORD,
-        "run `rollcall up`, which makes the local stack's, or set ROLLCALL_CLICKHOUSE_PASSWORD for another server",
+        "run `rollcall up` for the local stack's, or set ROLLCALL_CLICKHOUSE_PASSWORD for another server",
     )
 
 
