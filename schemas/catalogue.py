@@ -124,7 +124,7 @@ def parse_catalogue(text: str, name: str = "catalogue.yaml") -> Catalogue:
 class _Loader(yaml.SafeLoader):
     """Dates stay text, and a key given twice is an error instead of a silent loss."""
 
-    yaml_implicit_resolvers: ClassVar[Any] = {
+    yaml_implicit_resolvers: ClassVar[Any] = {  # type: ignore[misc]  # typed as an instance variable upstream
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
