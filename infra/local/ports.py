@@ -1,0 +1,27 @@
+"""Ports of the loopback interface: who may take them."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen here; connections of the last one that still linger do not count."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen()
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now, of the kernel's choice."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
