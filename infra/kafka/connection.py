@@ -69,7 +69,7 @@ def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
     if settings.cert_file is not None:
         try:
             # An encrypted key must not stop an unattended start with a question on the terminal.
-            context.load_cert_chain(settings.cert_file, settings.key_file, password=lambda: "")
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
         except OSError as error:
             raise ConfigurationError(
                 f"ROLLCALL_KAFKA_CERT_FILE={settings.cert_file} with ROLLCALL_KAFKA_KEY_FILE="
@@ -115,13 +115,18 @@ def admin_client(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) ->
                 yield client
             finally:
                 client.close()
-        except (kafka_errors.AuthenticationFailedError, kafka_errors.AuthorizationError) as error:
+        except (
+            kafka_errors.SaslAuthenticationFailedError, kafka_errors.UnsupportedSaslMechanismError,
+            kafka_errors.IllegalSaslStateError, kafka_errors.AuthorizationError,
+        ) as error:
             raise OutOfReach(
                 f"Kafka at {where} does not let us in ({type(error).__name__}): check ROLLCALL_KAFKA_SASL_USER, "
                 "ROLLCALL_KAFKA_SASL_PASSWORD, ROLLCALL_KAFKA_SASL_MECHANISM and the account's rights"
             ) from None
-        except (kafka_errors.KafkaTimeoutError, kafka_errors.KafkaConnectionError,
-                kafka_errors.NoBrokersAvailable, kafka_errors.NodeNotReadyError, OSError, TimeoutError) as error:
+        except (
+            kafka_errors.KafkaTimeoutError, kafka_errors.KafkaConnectionError, kafka_errors.NodeNotReadyError,
+            OSError,
+        ) as error:
             raise OutOfReach(_no_answer(where, options["security_protocol"], error)) from None
         except kafka_errors.KafkaError as error:
             raise RollcallError(f"Kafka at {where} refuses: {type(error).__name__}: {error}") from None

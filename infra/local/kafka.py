@@ -54,15 +54,6 @@ rootLogger.appenderRef.out.ref = out
 
 
 @dataclass(frozen=True)
-class NodeSettings:
-    """What differs between two local nodes: two loopback ports and the folder of the log (absolute)."""
-
-    port: int
-    controller_port: int
-    data: Path
-
-
-@dataclass(frozen=True)
 class KafkaNode:
     """The local node: `home` is its folder (absolute), `port` where clients reach it."""
 
@@ -83,19 +74,17 @@ class KafkaNode:
 
         The caller has seen that it does not run and that its port is free.
         """
-        java, lock = java_runtime(), load_lock()
-        jars = ":".join(str(jar) for jar in classpath(lock, jar_cache(), tell))
+        java, jars = java_runtime(), classpath(load_lock(), jar_cache(), tell)
         self.home.mkdir(parents=True, exist_ok=True)
-        properties, logging = self.home / "server.properties", self.home / "log4j2.properties"
-        node = NodeSettings(self.port, free_port(), self.data)
-        properties.write_text(render_properties(server_properties(node)), "utf-8")
-        logging.write_text(_LOGGING, "utf-8")
-        command = [str(java), *_JVM, f"-Dlog4j2.configurationFile={logging}", "-cp", jars]
-        environment = clean_environment(os.environ)
+        (self.home / "server.properties").write_text(render_properties(server_properties(self.port, free_port())))
+        (self.home / "log4j2.properties").write_text(_LOGGING)
+        # All other paths are relative to the working folder: the home may be moved, and be spelled in any way.
+        command = [str(java), *_JVM, "-Dlog4j2.configurationFile=log4j2.properties", "-cp", ":".join(map(str, jars))]
+        environment = java_environment(os.environ)
         if not (self.data / "meta.properties").exists():
             tell("formatting Kafka's folder …")
-            self._format([*command, "kafka.tools.StorageTool"], properties, environment)
-        self.process.start([*command, "kafka.Kafka", str(properties)], environment)
+            self._format([*command, "kafka.tools.StorageTool"], environment)
+        self.process.start([*command, "kafka.Kafka", "server.properties"], environment)
 
     def answers(self) -> bool:
         """Whether this very node (by its cluster id) answers a client's question for its brokers."""
@@ -107,14 +96,15 @@ class KafkaNode:
             return False
         return facts.brokers > 0 and facts.cluster_id == self._noted_cluster_id()
 
-    def _format(self, tool: list[str], properties: Path, environment: Mapping[str, str]) -> None:
+    def _format(self, tool: list[str], environment: Mapping[str, str]) -> None:
         cluster_id = self._noted_cluster_id()
         if cluster_id is None:
             cluster_id = new_cluster_id()
             (self.home / "cluster-id").write_text(cluster_id + "\n", "ascii")
         done = subprocess.run(
-            [*tool, "format", "--cluster-id", cluster_id, "--config", str(properties), "--ignore-formatted"],
-            env=dict(environment), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+            [*tool, "format", "--cluster-id", cluster_id, "--config", "server.properties", "--ignore-formatted"],
+            env=dict(environment), cwd=self.home, capture_output=True, text=True, errors="replace", check=False,
+            stdin=subprocess.DEVNULL,
         )
         if done.returncode != 0:
             said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-6:])
@@ -127,20 +117,20 @@ class KafkaNode:
             return None
 
 
-def server_properties(node: NodeSettings) -> dict[str, str | int]:
+def server_properties(port: int, controller_port: int) -> dict[str, str | int]:
     """Kafka's settings for one node that is broker and controller at once, heard on loopback only."""
-    controller = f"{LOOPBACK}:{node.controller_port}"
+    client, controller = f"{LOOPBACK}:{port}", f"{LOOPBACK}:{controller_port}"
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
         # A static quorum of one: the controller's port may be another at each start.
         "controller.quorum.voters": f"1@{controller}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{node.port}",
+        "listeners": f"PLAINTEXT://{client},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{client}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
-        "log.dirs": str(node.data),
+        "log.dirs": "data",
         "auto.create.topics.enable": "false",
         "default.replication.factor": 1,
         "offsets.topic.replication.factor": 1,
@@ -168,8 +158,8 @@ def server_properties(node: NodeSettings) -> dict[str, str | int]:
 
 def render_properties(properties: Mapping[str, str | int]) -> str:
     """A Java properties file, one `key=value` a line."""
-    lines = (f"{key}={str(value).replace(chr(92), chr(92) * 2)}\n" for key, value in properties.items())
-    return "# Written at each start of the local stack.\n" + "".join(lines)
+    lines = "".join(f"{key}={value}\n" for key, value in properties.items())
+    return "# Written at each start of the local stack.\n" + lines
 
 
 def new_cluster_id() -> str:
@@ -180,9 +170,10 @@ def new_cluster_id() -> str:
             return text
 
 
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would change how Java starts."""
-    return {name: value for name, value in environment.items() if name not in _JAVA_VARIABLES}
+def java_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what changes how Java starts, in a locale that can spell every path."""
+    kept = {name: value for name, value in environment.items() if name not in _JAVA_VARIABLES}
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 def java_runtime() -> Path:
