@@ -12,13 +12,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import RollcallError
+from infra.waiting import wait_until
 
 # Kept so that a starter which lives on (a test run) reaps what ended instead of seeing a zombie.
 _children: list[subprocess.Popen[bytes]] = []
@@ -153,16 +153,6 @@ def _send(identity: Identity, number: signal.Signals) -> bool:
             os.close(pinned)
     except ProcessLookupError:
         return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.05) -> bool:
-    """Polls until the condition holds; False when the deadline passes first."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(pause)
-    return True
 
 
 @contextmanager

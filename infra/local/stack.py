@@ -16,9 +16,10 @@ from infra.errors import ConfigurationError, RollcallError
 from infra.local.clickhouse import ClickHouseEngine
 from infra.local.kafka import KafkaNode, kafka_version
 from infra.local.ports import LOOPBACK, is_free
-from infra.local.processes import BackgroundProcess, exclusive, wait_until
+from infra.local.processes import BackgroundProcess, exclusive
 from infra.local.secrets import ACCOUNTS, USER, create_secrets
 from infra.secrets import CLICKHOUSE_PASSWORD
+from infra.waiting import wait_until
 from schemas.settings import Settings
 
 Tell = Callable[[str], None]
