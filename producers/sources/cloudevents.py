@@ -1,0 +1,40 @@
+"""CloudEvents, one a line (NDJSON). What is sent are the line's own bytes, not a copy that was written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from infra.errors import ConfigurationError
+from producers.sources.lines import Line, LongLine
+from producers.sources.source import Item, Login, Refused, Skipped, SourceOptions, too_long
+from schemas.event import read_event
+from schemas.quarantine import Refusal
+
+
+class CloudEventsSource:
+    """Each line an event of the contract; empty lines are skipped."""
+
+    preamble = b""
+
+    def __init__(self, options: SourceOptions, limit: int) -> None:
+        given = [
+            f"--{name}" for name in ("columns", "tenant", "sku", "source", "zone", "year") if getattr(options, name)
+        ]
+        if given:
+            raise ConfigurationError(
+                f"{', '.join(given)}: CloudEvents say that themselves and are sent as they are; leave it out, "
+                f"or name another --format"
+            )
+        self._limit = limit
+
+    def read(self, lines: Iterable[Line | LongLine]) -> Iterator[Item]:
+        for line in lines:
+            if isinstance(line, LongLine):
+                yield too_long(line, self._limit)
+            elif not line.text or line.text.isspace():
+                yield Skipped(line.number)
+            else:
+                try:
+                    yield Login(line.number, line.text, read_event(line.text).subject)
+                except Refusal as refusal:
+                    yield Refused(line.number, (line.raw,), refusal)
