@@ -7,8 +7,9 @@ production cluster differ in settings only.
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,6 +106,8 @@ def admin_client(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) ->
                 raise
 
     where = ",".join(options["bootstrap_servers"])
+    if (reason := _unreachable(options["bootstrap_servers"], min(seconds, 3.0))) is not None:
+        raise OutOfReach(_no_answer(where, options["security_protocol"], reason))
     with _silent(logging.getLogger("kafka")):
         try:
             client = Client(
@@ -127,16 +130,38 @@ def admin_client(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) ->
             kafka_errors.KafkaTimeoutError, kafka_errors.KafkaConnectionError, kafka_errors.NodeNotReadyError,
             OSError,
         ) as error:
-            raise OutOfReach(_no_answer(where, options["security_protocol"], error)) from None
+            raise OutOfReach(_no_answer(where, options["security_protocol"], _words(error, seconds))) from None
         except kafka_errors.KafkaError as error:
             raise RollcallError(f"Kafka at {where} refuses: {type(error).__name__}: {error}") from None
 
 
-def _no_answer(where: str, security: str, error: BaseException) -> str:
+def _unreachable(servers: Sequence[str], seconds: float) -> str | None:
+    """None when one of the servers takes a connection, else why the last does not: at once, and in plain words
+    (the client library itself would try on until its deadline, and then name only that)."""
+    reason = None
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=seconds).close()
+            return None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+    return reason
+
+
+def _words(error: BaseException, seconds: float) -> str:
+    from kafka import errors as kafka_errors
+
+    if isinstance(error, kafka_errors.KafkaTimeoutError):
+        return f"nothing that speaks Kafka there within {seconds:.0f} s"
+    return str(error) or type(error).__name__
+
+
+def _no_answer(where: str, security: str, reason: str) -> str:
     cure = "`rollcall up` starts the local stack; for another cluster set ROLLCALL_KAFKA_BOOTSTRAP"
     if security != "PLAINTEXT":
         cure += f", and check that its listener speaks {security} with the authority in ROLLCALL_KAFKA_CA_FILE"
-    return f"Kafka at {where} does not answer ({type(error).__name__}): {cure}"
+    return f"Kafka at {where} does not answer ({reason}): {cure}"
 
 
 @dataclass(frozen=True)
