@@ -1,0 +1,51 @@
+"""The cap on a source's bad share, so that a bad deployment cannot drain the topic into the quarantine (decision 10).
+
+A trip is stored and stops every worker until `rollcall quarantine lift SOURCE`. What stood in the log when the lift
+was given is let through; what comes after is judged anew. Replays do not count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from stream_jobs.dedup.batch import Batch
+from stream_jobs.dedup.fold import Folded
+from stream_jobs.dedup.rows import glimpse
+
+WINDOW = 20
+"""After so many samples' worth of events a source's tally is halved: old sins fade."""
+
+
+class Trip(NamedTuple):
+    source: str
+    events: int
+    refused: int
+
+
+class Cap:
+    """Tallies events and refusals by source. `lifts`: for a source, the offset by partition up to which it may pass."""
+
+    def __init__(self, ratio: float, sample: int, lifts: Mapping[str, Mapping[int, int]]) -> None:
+        self._ratio, self._sample, self._lifts = ratio, sample, lifts
+        self._events: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+
+    def judge(self, batch: Batch, folded: Folded) -> Trip | None:
+        """Adds a batch to the tally; the worst source over the cap, if any."""
+        refused = Counter(glimpse(each)[0] for each in folded.refused if each.replay == 0)
+        self._refused += refused
+        self._events += folded.events + refused
+        tripped = None
+        for source in refused:
+            events, bad = self._events[source], self._refused[source]
+            if batch.last < self._lifts.get(source, {}).get(batch.partition.partition, 0):
+                self._events[source] = self._refused[source] = 0
+            elif events >= self._sample and bad > self._ratio * events:
+                tripped = Trip(source, events, bad)
+        for source, events in self._events.items():
+            if events > WINDOW * self._sample:
+                self._events[source] //= 2
+                self._refused[source] //= 2
+        return tripped

@@ -1,0 +1,52 @@
+"""The catalogue's versions as the worker needs them: loaded when the log first speaks of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from clickhouse_connect.driver.client import Client
+
+from infra.clickhouse.client import explained
+from infra.errors import ConfigurationError
+from schemas.catalogue import parse_catalogue
+from schemas.settings import Settings
+from stream_jobs.dedup.cache import Cache
+from stream_jobs.dedup.resolve import Resolver
+
+WAIT_SECONDS = 30.0
+"""A replica may be behind the control record that names the version."""
+
+
+class Catalogues:
+    """Resolvers by version. `resolver` gives what `load` has loaded."""
+
+    def __init__(self, client: Client, settings: Settings, cache: Cache) -> None:
+        self._client, self._settings, self._cache = client, settings, cache
+        self._resolvers: dict[int, Resolver] = {}
+
+    def resolver(self, version: int) -> Resolver:
+        return self._resolvers[version]
+
+    async def load(self, version: int) -> None:
+        """Makes a version ready. Raises ConfigurationError when it cannot be had within WAIT_SECONDS."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while version not in self._resolvers:
+            text = await asyncio.to_thread(self._read, version)
+            if text is not None:
+                catalogue = parse_catalogue(text, f"catalogue version {version}")
+                self._resolvers[version] = Resolver(version, catalogue, self._settings.worker.floor, self._cache)
+            elif time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"the log asks for catalogue version {version}, which is not stored: apply it again with "
+                    f"`rollcall catalogue apply FILE`, or restore the table catalogue_versions"
+                )
+            else:
+                await asyncio.sleep(1)
+
+    def _read(self, version: int) -> str | None:
+        with explained(self._settings.clickhouse):
+            rows = self._client.query(
+                "SELECT yaml FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
+            ).result_rows
+        return str(rows[0][0]) if rows else None

@@ -1,0 +1,189 @@
+"""Reads login events out of Kafka records: fast where that is sure to agree with the contract, else by the contract.
+
+The law: the fast reader may only accept what `schemas.event` accepts, with the same meaning; whatever it refuses,
+the contract decides. What msgspec does not look at is looked at here, over the bytes of a whole record at once:
+
+- a member named twice: each member and each string value has two quotes, so a count that fits the members that
+  were read leaves no room for another one (an escaped quote only makes the count too large);
+- characters that CloudEvents forbids: printable ASCII without an escape holds none, other text is tested by string;
+- a time whose seventh digit would round it up into the next second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas.event import MAX_ID, MAX_NAME, MAX_SUBJECT, LoginEvent, event_from, read_event, read_json
+from schemas.quarantine import Refusal
+
+BATCH_TYPE = b"application/cloudevents-batch+json"
+EVENT_TYPE = b"application/cloudevents+json"
+JSON_TYPE = b"application/json"
+
+_Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+_Long = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+
+
+class Identities(Struct, forbid_unknown_fields=True, gc=False):
+    upn: _Name | UnsetType = UNSET
+    sid: _Name | UnsetType = UNSET
+    sam: _Name | UnsetType = UNSET
+
+
+class Data(Struct, forbid_unknown_fields=True, gc=False):
+    tenant: _Name | UnsetType = UNSET
+    sku: _Name | UnsetType = UNSET
+    product: _Name | UnsetType = UNSET
+    identities: Identities | UnsetType = UNSET
+
+
+class Event(Struct, forbid_unknown_fields=True, gc=False):
+    """A login event as the hot path holds it; `time` is aware."""
+
+    specversion: Literal["1.0"]
+    id: _Long
+    source: _Long
+    type: Literal["rollcall.login.v1"]
+    time: Annotated[datetime, Meta(tz=True)]
+    subject: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
+    data: Data
+    datacontenttype: _Name | UnsetType = UNSET
+    dataschema: _Long | UnsetType = UNSET
+
+
+class Item(NamedTuple):
+    """One event of a record, or why it is none."""
+
+    place: int
+    """Index in the record's array; -1 for the record as a whole."""
+    raw: bytes
+    event: Event | Refusal
+
+
+_one = msgspec.json.Decoder(Event).decode
+_many = msgspec.json.Decoder(list[Event]).decode
+_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+# specversion, id, source, type, time and subject have four quotes each, data two, and so have tenant and sku four.
+_PLAIN_QUOTES = 6 * 4 + 2 + 2 * 4
+
+
+def read_fast(raw: bytes) -> list[Event] | None:
+    """The events of one record's value (an object, or an array of them), or None when the contract must decide."""
+    try:
+        events = _many(raw) if raw[:1] == b"[" else [_one(raw)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return events if _agreed(raw, events) else None
+
+
+def read_run(values: list[bytes]) -> list[Event] | None:
+    """The events of a run of records with one event each, in order, or None when they must be read one by one."""
+    try:
+        events = [_one(raw) for raw in values]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return events if _agreed(b"".join(values), events) else None
+
+
+def _agreed(raw: bytes, events: list[Event]) -> bool:
+    """Whether the contract is sure to accept these events of these bytes, with the same meaning."""
+    quotes = raw.count(b'"')
+    if quotes != len(events) * _PLAIN_QUOTES and quotes != sum(map(_quotes, events)):
+        return False
+    if b".999999" in raw and any(event.time.microsecond == 0 for event in events):
+        return False
+    if (not raw.isascii() or b"\\" in raw or b"\x7f" in raw) and not all(map(_printable, events)):
+        return False
+    for event in events:
+        if event.subject.isspace() or (event.data.sku is UNSET and event.data.product is UNSET):
+            return False
+    return True
+
+
+def read_carefully(raw: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Iterator[Item]:
+    """Every event of a record, or its Refusal, by the contract. One bad event costs no neighbour."""
+    content_type = _content_type(headers)
+    try:
+        if raw is None or not raw:
+            raise Refusal("empty", "the record has no value")
+        if content_type is None and any(name == "ce_specversion" for name, _ in headers):
+            content_type = JSON_TYPE
+        if content_type == BATCH_TYPE or (content_type is None and raw.lstrip()[:1] == b"["):
+            parts = _parts(raw)
+        elif content_type in (None, EVENT_TYPE, JSON_TYPE):
+            parts = [raw]
+        else:
+            raise Refusal("not_an_event", "the record's content type is none of CloudEvents'")
+    except Refusal as refusal:
+        yield Item(-1, raw or b"", refusal)
+        return
+    for place, part in enumerate(parts):
+        try:
+            event = _binary_mode(part, headers) if content_type == JSON_TYPE else read_event(part)
+            yield Item(place, part, fast_form(event))
+        except Refusal as refusal:
+            yield Item(place, part, refusal)
+
+
+def fast_form(event: LoginEvent) -> Event:
+    """The contract's event as the hot path holds it."""
+    return msgspec.convert(event.model_dump(exclude_none=True), Event)
+
+
+def _content_type(headers: Sequence[tuple[str, bytes]]) -> bytes | None:
+    for name, value in headers:
+        if name.lower() == "content-type":
+            return value.split(b";")[0].strip().lower()
+    return None
+
+
+def _parts(raw: bytes) -> list[bytes]:
+    """The elements of a JSON array, each with its bytes as they came."""
+    try:
+        raw.decode("utf-8")
+        return [bytes(part) for part in _raws(raw)]
+    except UnicodeDecodeError as error:
+        raise Refusal("not_utf8", f"byte {error.start} of {len(raw)} is not UTF-8") from None
+    except RecursionError:
+        raise Refusal("nested_too_deep", "the array's elements are nested too deeply") from None
+    except msgspec.DecodeError as error:
+        raise Refusal("not_json", f"not an array of events: {error}") from None
+
+
+def _binary_mode(raw: bytes, headers: Sequence[tuple[str, bytes]]) -> LoginEvent:
+    """CloudEvents' binary mode: attributes in `ce_` headers, the value is `data`."""
+    event = {"data": read_json(raw)}
+    for name, value in headers:
+        if name.startswith("ce_"):
+            try:
+                event[name[3:]] = value.decode("utf-8")
+            except UnicodeDecodeError:
+                raise Refusal("not_utf8", f"header {name!a} is not UTF-8") from None
+    return event_from(event)
+
+
+def _quotes(event: Event) -> int:
+    data = event.data
+    strings = 6 + sum(
+        value is not UNSET
+        for value in (event.datacontenttype, event.dataschema, data.tenant, data.sku, data.product)
+    )
+    if isinstance(data.identities, Identities):
+        extra = data.identities
+        return 4 * strings + 4 + 4 * sum(v is not UNSET for v in (extra.upn, extra.sid, extra.sam))
+    return 4 * strings + 2
+
+
+def _printable(event: Event) -> bool:
+    data, extra = event.data, event.data.identities
+    texts: list[object] = [event.id, event.source, event.subject, event.datacontenttype, event.dataschema]
+    texts += [data.tenant, data.sku, data.product]
+    if isinstance(extra, Identities):
+        texts += [extra.upn, extra.sid, extra.sam]
+    return all(text is UNSET or (isinstance(text, str) and text.isprintable()) for text in texts)

@@ -1,0 +1,221 @@
+"""Folds a batch into the rows that it adds: the hot path.
+
+Most events of a month repeat what is counted already, so the loop in `_take` asks one question of each: would it
+change the stored row? Everything that is not plain (a packed array with a bad element, a control record, a replay, an
+event that cannot be counted) leaves the loop for the careful way below it, which gives the same result.
+
+Pure: values in, values out. Every column of a row is a join, so any order, repetition or cutting of the same events
+gives the same rows in the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+from schemas.control import CONTROL_TYPE, ControlRecord, read_control
+from schemas.quarantine import Origin, Refusal
+from stream_jobs.dedup.batch import Batch, Record
+from stream_jobs.dedup.cache import Cache, Slot
+from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE, Event, Item, read_carefully, read_fast, read_run
+from stream_jobs.dedup.replay import Replay, read_replay
+from stream_jobs.dedup.resolve import QUARTER, Cell, Day, Resolver
+
+RUN = 128
+"""Records of one event each that are checked at once; one odd record sends its run through one by one."""
+_PLAIN = [("content-type", EVENT_TYPE)]
+_PACKED = [("content-type", BATCH_TYPE)]
+_source = attrgetter("source")
+
+
+class Row:
+    """One row of `active_users` to be: the fold of a subject's events of one month, tenant and SKU."""
+
+    __slots__ = ("days", "first", "recorded_in")
+
+    def __init__(self, days: int, first: tuple[float, str, str], recorded_in: int) -> None:
+        self.days, self.first, self.recorded_in = days, first, recorded_in
+
+
+class Refused(NamedTuple):
+    """An event for the quarantine."""
+
+    origin: Origin
+    replay: int
+    raw: bytes
+    headers: Sequence[tuple[str, bytes]]
+    refusal: Refusal
+    event: Event | None
+    """The event where the contract accepts it and only catalogue or time refuse it."""
+    append_ms: int
+
+
+class PlacedControl(NamedTuple):
+    record: ControlRecord
+    offset: int
+    append_ms: int
+
+
+class Folded:
+    """What a batch gives: rows by slot and spelled subject, and what else must be stored before its commit."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Slot, dict[str, Row]] = {}
+        self.refused: list[Refused] = []
+        self.counted_replays: list[Replay] = []
+        self.controls: list[PlacedControl] = []
+        self.events: Counter[str] = Counter()
+        """Events by source, replays left out; what no source can be read of is `unknown`."""
+
+    def add(self, slot: Slot, subject: str, days: int, first: tuple[float, str, str], recorded_in: int) -> None:
+        """Joins one event into its row."""
+        rows = self.rows.get(slot)
+        if rows is None:
+            rows = self.rows[slot] = {}
+        row = rows.get(subject)
+        if row is None:
+            rows[subject] = Row(days, first, recorded_in)
+            return
+        row.days |= days
+        if first < row.first:
+            row.first = first
+        if recorded_in < row.recorded_in:
+            row.recorded_in = recorded_in
+
+
+class Folder:
+    """Folds one batch, from the place in the log where it begins."""
+
+    def __init__(
+        self, topic_id: str, tolerance: float, cache: Cache, resolver_of: Callable[[int], Resolver],
+        version: int, close: int, unknown: frozenset[ControlRecord] = frozenset(),
+    ) -> None:  # fmt: skip
+        self._topic_id, self._tolerance, self._cache, self._resolver_of = topic_id, tolerance, cache, resolver_of
+        self._resolver, self._close = resolver_of(version), close
+        self._unknown = unknown
+        self._partition = -1
+        self.folded = Folded()
+
+    def fold(self, batch: Batch) -> Folded:
+        self._partition = batch.partition.partition
+        records = batch.records
+        for start in range(0, len(records), RUN):
+            run = records[start : start + RUN]
+            for record in run:
+                headers = record.headers
+                if (headers and headers != _PLAIN) or not record.value or record.value[:1] == b"[":
+                    events = None
+                    break
+            else:
+                events = read_run([record.value for record in run])  # type: ignore[misc]  # none is empty
+            if events is None:
+                for record in run:
+                    self._record(record)
+            else:
+                for left in self._take(events, self._horizon(min(record.timestamp for record in run))):
+                    self._record(run[left])
+        return self.folded
+
+    def _take(self, events: list[Event], horizon: float) -> list[int]:
+        """The hot loop: folds what is plain, and returns the indices of what is not."""
+        left: list[int] = []
+        cells, close, add = self._resolver.cells, self._close, self.folded.add
+        for index, event in enumerate(events):
+            data, time, subject = event.data, event.time.timestamp(), event.subject
+            cell = cells.get((data.tenant, data.sku))
+            if cell is None and (cell := self._cell(event)) is None:
+                left.append(index)
+                continue
+            day = cell.quarters.get(time // QUARTER)
+            if day is None and (day := self._day(cell, time)) is None:
+                left.append(index)
+                continue
+            slot, bit = day
+            known = slot.young.get(subject)
+            if known is not None:
+                days, first, recorded_in = known
+                if days & bit and time > first and close >= recorded_in and time <= horizon:
+                    continue
+            if time > horizon:
+                left.append(index)
+            else:
+                add(slot, subject, bit, (time, event.source, event.id), close)
+        self.folded.events.update(map(_source, events))
+        for index in left:  # counted when they are read again
+            self.folded.events[events[index].source] -= 1
+        return left
+
+    def _cell(self, event: Event) -> Cell | None:
+        try:
+            return self._resolver.cell(event)
+        except Refusal:
+            return None
+
+    def _day(self, cell: Cell, time: float) -> Day | None:
+        try:
+            return cell.day(time)
+        except Refusal:
+            return None
+
+    def _record(self, record: Record) -> None:
+        """One record, whatever it is."""
+        headers = record.headers
+        if headers and any(value == CONTROL_TYPE for name, value in headers if name.lower() == "content-type"):
+            self._control(record)
+            return
+        left: list[int] | None = None
+        if record.value and (not headers or headers in (_PLAIN, _PACKED)):
+            events = read_fast(record.value)
+            if events is not None and not (left := self._take(events, self._horizon(record.timestamp))):
+                return
+        replay = read_replay(headers)
+        for item in read_carefully(record.value, headers):
+            if left is None or item.place in left:
+                self._item(record, item, replay)
+
+    def _item(self, record: Record, item: Item, replay: Replay | None) -> None:
+        """One event of a record, by the contract: a row, or a refusal."""
+        event = None
+        try:
+            if isinstance(item.event, Refusal):
+                raise item.event
+            event = item.event
+            time = event.time.timestamp()
+            slot, bit = self._resolver.cell(event).day(time)
+            if time > self._horizon(record.timestamp):
+                raise Refusal("in_the_future", "the time lies beyond the append time by more than the tolerance")
+        except Refusal as refusal:
+            origin = Origin(self._topic_id, self._partition, record.offset, item.place)
+            self.folded.refused.append(Refused(
+                replay.origin if replay else origin, replay.number if replay else 0, item.raw, record.headers,
+                refusal, event, record.timestamp,
+            ))  # fmt: skip
+            return
+        self.folded.add(slot, event.subject, bit, (time, event.source, event.id), self._close)
+        if replay:
+            self.folded.counted_replays.append(replay)
+        else:
+            self.folded.events[event.source] += 1
+
+    def _control(self, record: Record) -> None:
+        """From here on the log reads otherwise."""
+        try:
+            control = read_control(record.value)
+            if control in self._unknown:
+                raise Refusal("bad_control", f"{control.kind} {control.number} is not stored")
+        except Refusal as refusal:
+            origin = Origin(self._topic_id, self._partition, record.offset, -1)
+            self.folded.refused.append(
+                Refused(origin, 0, record.value or b"", record.headers, refusal, None, record.timestamp)
+            )
+            return
+        self.folded.controls.append(PlacedControl(control, record.offset, record.timestamp))
+        if control.kind == "close":
+            self._close = max(self._close, control.number)
+        elif control.number > self._resolver.version:
+            self._resolver = self._resolver_of(control.number)
+
+    def _horizon(self, append_ms: int) -> float:
+        return append_ms / 1000 + self._tolerance

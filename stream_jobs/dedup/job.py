@@ -1,0 +1,199 @@
+"""The Faust job: fold → insert → done → commit, at least once, in offset order.
+
+`prepare` finds everything that must be there before the job may run, `make_app` is the job, `run` is a worker's whole
+life. `faust -A stream_jobs.dedup worker` runs the same app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import aiokafka
+import faust
+import stamina
+from clickhouse_connect.driver.client import Client
+from infra.keys import check_key
+
+from infra.clickhouse.client import connect, explained
+from infra.clickhouse.migrate import check_schema
+from infra.errors import CheckFailed, RollcallError
+from infra.kafka.connection import addresses, aiokafka_options, tls_context
+from infra.kafka.topics import check_topics, describe
+from infra.secrets import pseudonym_key
+from schemas.settings import KafkaSettings, Settings
+from stream_jobs.dedup.cap import Trip
+from stream_jobs.dedup.pipeline import Pipeline, cap_sentence
+from stream_jobs.dedup.progress import Progress
+from stream_jobs.dedup.transport import BatchApp, RawCodec, settings_of_faust
+from stream_jobs.dedup.watchdog import EXIT_RESTART, leave, watch
+
+log = logging.getLogger("rollcall.worker")
+
+GENERATION = 1
+STOP_SECONDS = 25.0
+
+
+def group_of(settings: Settings) -> str:
+    """The consumer group of the generation in force."""
+    return f"{settings.kafka.group}-g{GENERATION}"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a worker stands on, found and checked before it reads anything."""
+
+    client: Client
+    topic_id: str
+    partitions: int
+    key: bytes
+    lifts: dict[str, dict[int, int]]
+
+
+def prepare(settings: Settings) -> Ground:
+    """Checks servers, schema, topics, key and caps. Raises RollcallError with the cure."""
+    client = connect(settings)
+    check_schema(client, settings.clickhouse)
+    key = pseudonym_key(settings)
+    check_key(client, key)
+    check_topics(settings)
+    facts = describe(settings)
+    with explained(settings.clickhouse):
+        caps = client.query(
+            "SELECT source, argMax((action, events, refused, ends), number) FROM quarantine_caps GROUP BY source"
+        ).result_rows
+    for source, (action, events, refused, _) in caps:
+        if action == "trip":
+            raise CheckFailed(cap_sentence(Trip(source, events, refused), settings))
+    lifts = {source: dict(ends) for source, (_, _, _, ends) in caps}
+    return Ground(client, facts.topic_id, facts.partitions, key, lifts)
+
+
+def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> BatchApp:
+    """The job as a Faust app; with `drain` it ends itself when the topic, as it stands at the start, is stored."""
+    kafka = settings.kafka
+    app = BatchApp(
+        group_of(settings),
+        broker=[f"kafka://{address}" for address in addresses(kafka)],
+        **settings_of_faust({
+            "broker_credentials": _credentials(kafka),
+            "topic_partitions": ground.partitions,
+            "broker_max_poll_records": settings.worker.max_poll_records,
+            "broker_session_timeout": settings.worker.session_seconds,
+            "datadir": str(settings.home / "faust"),
+        }),
+    )
+    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.key, ground.lifts)
+    progress = Progress(ground.client, ground.topic_id)
+    source = app.topic(kafka.topic, key_type=bytes, key_serializer="raw", value_type=None, value_serializer=RawCodec())
+
+    @app.agent(source, name="dedup", concurrency=1)
+    async def dedup(stream: Any) -> None:
+        assignments = -1
+        async for event in stream.noack().events():  # noack: an exception must not acknowledge
+            batch, consumer = event.value, app.consumer
+            if assignments != consumer.assignments:
+                assignments = consumer.assignments
+                pipeline.reassigned()
+            try:
+                await pipeline.store(batch)
+            except RollcallError as error:
+                leave(EXIT_RESTART if error.exit_code == 3 else error.exit_code, str(error))
+            except Exception:
+                # An agent that raises is restarted past its batch; a process is restarted in front of it.
+                log.exception("partition %d, offsets %d to %d", batch.partition.partition, batch.first, batch.last)
+                leave(EXIT_RESTART, "a fault of Rollcall's own; nothing is lost, start it again and report the above")
+            consumer.done(batch)
+            progress.note(batch)
+            await stream.ack(event)  # Faust's own bookkeeping, for its shutdown
+            if not await consumer.commit():  # False: it joined a commit that began before this batch was done
+                await consumer.commit()
+
+    @app.task
+    async def keep_progress() -> None:
+        watch(lambda: app.consumer.alive, settings.worker.stall_seconds)
+        await progress.keep(lambda: app.should_stop)
+
+    @app.on_before_shutdown.connect
+    async def before_shutdown(app: Any, **_: Any) -> None:
+        await progress.store()
+        await pipeline.stop()
+        log.info(
+            "events %d, rows written %d, set aside %d", pipeline.events, pipeline.rows_written, pipeline.refused
+        )  # fmt: skip
+
+    if drain:
+
+        @app.task
+        async def end_when_drained() -> None:
+            await _drained(kafka, group_of(settings))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return app
+
+
+def run(settings: Settings, *, drain: bool = False) -> int:
+    """A worker's life, from the checks to the exit code. Blocks; SIGTERM and SIGINT end it cleanly.
+
+    Raises RollcallError when it cannot begin. Later faults end the process from within (`watchdog.leave`).
+    """
+    app = make_app(settings, prepare(settings), drain=drain)
+    worker = faust.Worker(app, loglevel="WARNING", quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.spinner = None  # it writes escapes to standard output
+    stop = worker._schedule_shutdown
+
+    def bounded(sig: Any) -> None:  # Faust sets no bound of its own on its shutdown
+        timer = threading.Timer(STOP_SECONDS, leave, [EXIT_RESTART, f"did not stop within {STOP_SECONDS:.0f} s"])
+        timer.daemon = True
+        timer.start()
+        stop(sig)
+
+    worker._schedule_shutdown = bounded
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        return int(end.code or 0) if not isinstance(end.code, str) else EXIT_RESTART
+    return 0
+
+
+def tame_logging(level: int = logging.INFO) -> None:
+    """One line a fact on standard error; Faust's and aiokafka's own noise (1,700 lines an outage) is held back."""
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("aiokafka", "faust", "mode", "asyncio", "kafka"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    stamina.instrumentation.set_on_retry_hooks([])  # the sink says it in one line
+
+
+async def _drained(kafka: KafkaSettings, group: str) -> None:
+    """Returns when the group has committed up to the end of the topic as it stands now, in every partition."""
+    consumer = aiokafka.AIOKafkaConsumer(**aiokafka_options(kafka), group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        await consumer._client._wait_on_metadata(kafka.topic)
+        partitions = [aiokafka.TopicPartition(kafka.topic, p) for p in consumer.partitions_for_topic(kafka.topic) or ()]
+        starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        while True:
+            committed = {tp: await consumer.committed(tp) for tp in partitions}
+            if all((committed[tp] if committed[tp] is not None else starts[tp]) >= ends[tp] for tp in partitions):
+                return
+            await asyncio.sleep(0.2)
+    finally:
+        await consumer.stop()
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    context: ssl.SSLContext | None = tls_context(kafka) if kafka.security in ("SSL", "SASL_SSL") else None
+    if kafka.security in ("SASL_SSL", "SASL_PLAINTEXT"):
+        options = aiokafka_options(kafka)
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"], password=options["sasl_plain_password"],
+            mechanism=kafka.sasl_mechanism, ssl_context=context,
+        )  # fmt: skip
+    return faust.SSLCredentials(context=context) if context else None

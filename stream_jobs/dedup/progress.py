@@ -1,0 +1,51 @@
+"""How far the job has come, for dashboards (`ingest_lag`). No count depends on it, so a failure is only logged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from clickhouse_connect.driver.client import Client
+
+from schemas.calendar import moment_of
+from stream_jobs.dedup.batch import Batch
+
+log = logging.getLogger("rollcall.worker")
+
+EVERY_SECONDS = 2.0
+
+
+class Progress:
+    """The newest stored batch of each partition, written now and then."""
+
+    def __init__(self, client: Client, topic_id: str) -> None:
+        self._client, self._topic_id = client, topic_id
+        self._newest: dict[int, Batch] = {}
+
+    def note(self, batch: Batch) -> None:
+        self._newest[batch.partition.partition] = batch
+
+    async def keep(self, stopped: Callable[[], bool]) -> None:
+        """Stores what was noted every EVERY_SECONDS until stopped."""
+        while not stopped():
+            await asyncio.sleep(EVERY_SECONDS)
+            await self.store()
+
+    async def store(self) -> None:
+        newest, self._newest = self._newest, {}
+        if newest:
+            try:
+                await asyncio.to_thread(self._insert, newest)
+            except Exception as error:
+                log.warning("progress is not stored: %s", " ".join(str(error).split())[:200])
+
+    def _insert(self, newest: dict[int, Batch]) -> None:
+        self._client.insert(
+            "ingest_progress",
+            [
+                (self._topic_id, p, b.last + 1, max(b.end_offset, b.last + 1), moment_of(b.records[-1].timestamp * 1000))
+                for p, b in newest.items()
+            ],
+            ("topic_id", "partition", "next_offset", "end_offset", "append_time"),
+        )

@@ -1,0 +1,147 @@
+"""A folded batch as the blocks that are inserted, in the order in which they must be acknowledged.
+
+Names, quarantine and control records come before the rows, so that a row never stands in the table without them.
+Pure: the columns are built here, `sink.py` sends them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.calendar import moment_of
+from schemas.event import MAX_ID, parse_time
+from schemas.identity import canonical
+from schemas.quarantine import State
+from stream_jobs.dedup.cache import Cache, Known
+from stream_jobs.dedup.decode import Event
+from stream_jobs.dedup.fold import Folded, Refused
+from stream_jobs.dedup.pseudonym import Pseudonyms
+
+# What ClickHouse's DateTime64(6) holds.
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
+UNKNOWN_SOURCE = "unknown"
+
+
+class Block(NamedTuple):
+    """One insert: the table, its columns' names, and the columns."""
+
+    table: str
+    names: tuple[str, ...]
+    columns: list[list[Any]]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+
+def blocks(folded: Folded, topic_id: str, partition: int, pseudonyms: Pseudonyms, cache: Cache) -> list[Block]:
+    """The inserts of a batch, none of them empty."""
+    names, rows = _people(folded, pseudonyms, cache)
+    found = (names, _quarantine(folded), _controls(folded, topic_id, partition), rows)
+    return [block for block in found if len(block)]
+
+
+def learn(folded: Folded, cache: Cache) -> None:
+    """Tells the cache what ClickHouse has acknowledged."""
+    for slot, rows in folded.rows.items():
+        for subject, row in rows.items():
+            cache.learn(slot, subject, Known(row.days, row.first[0], row.recorded_in))
+
+
+def _people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache) -> tuple[Block, Block]:
+    months: list[date] = []
+    tenants: list[str] = []
+    skus: list[str] = []
+    subjects: list[bytes] = []
+    firsts: list[tuple[int, str, str]] = []
+    days: list[int] = []
+    closes: list[int] = []
+    named: dict[tuple[str, bytes], str] = {}
+    for slot, rows in folded.rows.items():
+        tenant, fold_case = slot.tenant, slot.fold_case
+        months += [slot.month] * len(rows)
+        tenants += [tenant] * len(rows)
+        skus += [slot.sku] * len(rows)
+        for spelled, row in rows.items():
+            name = canonical(spelled, fold_case)
+            subject = pseudonyms.of(tenant, name)
+            time, source, event_id = row.first
+            subjects.append(subject)
+            firsts.append((round(time * 1e6), source, event_id))
+            days.append(row.days)
+            closes.append(row.recorded_in)
+            if cache.recall(slot, spelled) is None:
+                named[tenant, subject] = name
+    people = Block(
+        "subject_names", ("tenant", "subject", "name"),
+        [[tenant for tenant, _ in named], [subject for _, subject in named], list(named.values())],
+    )  # fmt: skip
+    active = Block(
+        "active_users", ("month", "tenant", "sku", "subject", "first_event", "active_days", "recorded_in"),
+        [months, tenants, skus, subjects, firsts, days, closes],
+    )  # fmt: skip
+    return people, active
+
+
+def _quarantine(folded: Folded) -> Block:
+    rows = [*map(_refused_row, folded.refused)]
+    for replay in folded.counted_replays:
+        latest = (replay.number, int(State.counted), "", "")
+        rows.append((*replay.origin, latest, "", None, _NEVER))
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[]]
+    names = ("topic_id", "partition", "offset", "place", "latest", "source", "event_time", "append_time")
+    return Block("quarantine", names, columns)
+
+
+_NEVER = datetime(2262, 1, 1, tzinfo=UTC)
+"""The neutral element of the column's join (min), for a row that only tells a new state."""
+
+
+def _refused_row(refused: Refused) -> tuple[Any, ...]:
+    source, time = glimpse(refused)
+    latest = (refused.replay, int(State.quarantined), refused.refusal.reason, refused.refusal.detail)
+    return (*refused.origin, latest, source, time, moment_of(refused.append_ms * 1000))
+
+
+def glimpse(refused: Refused) -> tuple[str, datetime | None]:
+    """The source and the time of a refused event, where they can be read: for dashboards and the cap, not to count."""
+    if isinstance(refused.event, Event):
+        return refused.event.source, _held(refused.event.time)
+    try:
+        seen = _look(refused.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        seen = _Glimpse()
+        for name, value in refused.headers:
+            if name == "ce_source":
+                seen.source = value.decode("utf-8", "replace")
+    source, time = seen.source, None
+    if not isinstance(source, str) or not 0 < len(source) <= MAX_ID or not source.isprintable():
+        source = UNKNOWN_SOURCE
+    try:
+        time = _held(parse_time(seen.time))
+    except ValueError:
+        time = None
+    return source, time
+
+
+class _Glimpse(msgspec.Struct):
+    source: Any = None
+    time: Any = None
+
+
+_look = msgspec.json.Decoder(_Glimpse).decode
+
+
+def _held(time: datetime) -> datetime | None:
+    return time if _EARLIEST <= time < _LATEST else None
+
+
+def _controls(folded: Folded, topic_id: str, partition: int) -> Block:
+    found = folded.controls
+    columns: list[list[Any]] = [
+        [topic_id] * len(found), [c.record.kind for c in found], [partition] * len(found),
+        [c.record.number for c in found], [c.offset for c in found], [moment_of(c.append_ms * 1000) for c in found],
+    ]  # fmt: skip
+    return Block("control_places", ("topic_id", "kind", "partition", "number", "offset", "append_time"), columns)

@@ -1,0 +1,60 @@
+"""Inserts blocks, each until ClickHouse acknowledges it (decision 6).
+
+An insert is tried again with the same block for as long as a server's restart takes. Rows are joins, so an insert
+that was applied although it seemed to fail does no harm. What no retry can cure is raised at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import stamina
+from clickhouse_connect.driver.client import Client
+
+from infra.clickhouse.client import Retryable, explained
+from schemas.settings import Settings
+from stream_jobs.dedup.rows import Block
+
+log = logging.getLogger("rollcall.worker")
+
+
+class Sink:
+    """The way into ClickHouse. Use from one task: one insert at a time."""
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client, self._settings = client, settings
+        self._contexts: dict[str, Any] = {}
+
+    async def store(self, blocks: Iterable[Block]) -> None:
+        """Inserts the blocks in order, each acknowledged before the next. Raises as `patiently` does."""
+        for block in blocks:
+            await self.patiently(f"inserting into {block.table}", lambda: asyncio.to_thread(self._insert, block))
+
+    async def patiently(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Takes a step until it succeeds.
+
+        Raises Retryable when the setting `worker.insert_retry_seconds` is over, any other RollcallError at once.
+        """
+        seconds = self._settings.worker.insert_retry_seconds
+        async for attempt in stamina.retry_context(
+            on=Retryable, attempts=None, timeout=seconds, wait_initial=0.2, wait_max=5.0
+        ):
+            with attempt:
+                if attempt.num == 2:
+                    log.warning("%s failed; trying again for up to %.0f s", what, seconds)
+                await step()
+        if attempt.num > 1:
+            log.warning("%s succeeded at try %d", what, attempt.num)
+
+    def _insert(self, block: Block) -> None:
+        with explained(self._settings.clickhouse):
+            context = self._contexts.get(block.table)
+            if context is None:
+                context = self._contexts[block.table] = self._client.create_insert_context(
+                    block.table, block.names, column_oriented=True, settings={"max_partitions_per_insert_block": 0}
+                )
+            context.data = block.columns
+            self._client.insert(context=context)
