@@ -6,10 +6,14 @@ Exit codes: 0 ended by a signal, 2 wrong arguments or accounts, 3 port or data f
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
+import signal
 import socket
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -17,8 +21,13 @@ import uvicorn
 
 from infra.local.engine import accounts
 from infra.local.engine.errors import QueryError
+from infra.local.engine.execute import Executor
+from infra.local.engine.guard import Guard
 from infra.local.engine.pool import Engine
 from infra.local.engine.server import App
+from infra.local.engine.sessions import Sessions
+
+_GRACE_SECONDS = 4
 
 
 def main() -> int:
@@ -27,6 +36,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
     parser.add_argument("--accounts", type=Path, required=True, help="JSON file of users")
     parser.add_argument("--max-memory-gb", type=float, default=6.0, help="memory of all queries together")
+    parser.add_argument("--threads", type=int, default=16, help="queries that run at once; others wait")
     arguments = parser.parse_args()
     try:
         users = accounts.load(arguments.accounts)
@@ -51,14 +61,35 @@ def main() -> int:
         engine = Engine(data / "clickhouse", int(arguments.max_memory_gb * 1e9))
     except QueryError as error:
         return _refuse(3, f"the engine does not open data folder {data}: {error}")
+    executor = Executor(engine, Sessions(engine), Guard(engine))
     config = uvicorn.Config(
-        App(engine, users, temporary), http="httptools", lifespan="off", ws="none", access_log=False,
-        log_level="warning", server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=5,
+        App(executor, users, temporary, arguments.threads), http="httptools", lifespan="off", ws="none",
+        access_log=False, log_level="critical", server_header=False, timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listener])
-    engine.close()
+    server = _Server(config)
+    signal.signal(signal.SIGTERM, lambda *_: _end(server, engine))
+    signal.signal(signal.SIGINT, lambda *_: _end(server, engine))
+    server.run(sockets=[listener])
+    closed = threading.Thread(target=engine.close, daemon=True)
+    closed.start()
+    closed.join(_GRACE_SECONDS)
     sys.stderr.flush()
-    os._exit(0)  # a query that still runs in its thread must not hold the process
+    os._exit(0)  # a query that does not heed its kill must not hold the process
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # main() has its own, and an ordered end is exit code 0
+
+
+def _end(server: uvicorn.Server, engine: Engine) -> None:
+    """Ends the server: idle connections now, running queries after a grace by force."""
+    server.should_exit = True
+    killer = threading.Timer(_GRACE_SECONDS / 2, engine.kill)
+    killer.daemon = True
+    killer.start()
 
 
 def _lock(data: Path) -> IO[str] | str:

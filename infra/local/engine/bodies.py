@@ -98,4 +98,24 @@ class Encoder:
         return head + bytes(self._encode(data))
 
     def finish(self) -> bytes:
-        return self._head + bytes(self._finish())
+        head, self._head = self._head, b""
+        return head + bytes(self._finish())
+
+    def whole(self, data: bytes) -> bytes:
+        return self.encode(data) + self.finish()
+
+
+class Plain:
+    """No compression."""
+
+    def encode(self, data: bytes) -> bytes:
+        return data
+
+    def finish(self) -> bytes:
+        return b""
+
+    def whole(self, data: bytes) -> bytes:
+        return data
+
+
+PLAIN = Plain()

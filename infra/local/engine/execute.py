@@ -1,152 +1,203 @@
-"""One request from query to answer: which rows go where, in which format, on whose rights."""
+"""One request from query to answer: which rows go where, in which format, by whose right."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
+from infra.local.engine import forms
+from infra.local.engine.accounts import Account
 from infra.local.engine.bodies import decode
 from infra.local.engine.errors import (
     NOT_IMPLEMENTED,
+    QUERY_IS_TOO_LARGE,
     READONLY,
     SYNTAX_ERROR,
     UNKNOWN_TYPE_OF_QUERY,
     QueryError,
 )
-from infra.local.engine.pool import Connection, Engine
+from infra.local.engine.formats import content_type, joinable
+from infra.local.engine.guard import Guard
+from infra.local.engine.native import Revised, revises
+from infra.local.engine.pool import Blocks, Engine
 from infra.local.engine.request import Request
-from infra.local.engine.sessions import Sessions
+from infra.local.engine.sessions import Lease, Sessions
 from infra.local.engine.spool import Spool
-from infra.local.engine.statement import Insert, insert_of, names_file, result_format
+from infra.local.engine.statement import Insert, insert_of, is_identifier, names_file, result_format
 
-# chdb streams a result as blocks that are each complete in their format; only these can be joined.
-_JOINABLE = frozenset(
-    "native tabseparated tsv tabseparatedraw tsvraw csv rowbinary jsoneachrow ndjson jsonlines "
-    "jsoncompacteachrow jsonstringseachrow jsoncompactstringseachrow tskv linesasstring rawblob".split()
-)
-_CONTENT_TYPE = {
-    "json": "application/json; charset=UTF-8", "ndjson": "application/x-ndjson; charset=UTF-8",
-    "csv": "text/csv; charset=UTF-8; header=absent", "csvwithnames": "text/csv; charset=UTF-8; header=present",
-    "csvwithnamesandtypes": "text/csv; charset=UTF-8; header=present", "xml": "application/xml; charset=UTF-8",
-    "markdown": "text/markdown; charset=UTF-8",
-    "parquet": "application/octet-stream", "html": "text/html; charset=UTF-8",
-}  # fmt: skip
-_BINARY = ("native", "rowbinary", "arrow", "orc", "avro", "msgpack", "protobuf", "capnproto", "npy", "bsoneachrow")
-_HEAD_BYTES = 1 << 20  # an INSERT's words before its data fit in here
+_HEAD_BYTES = 1 << 20  # the words of an INSERT before its rows fit in here
 _QUERY_BYTES_MOST = 64 << 20
+_NOTHING: Callable[[], None] = lambda: None  # noqa: E731
 
 
 @dataclass
 class Answer:
-    """`data` first, then what `rest` yields until it ends; `rest` raises `QueryError` when the query breaks."""
+    """`data` first, then what `next` returns until it is empty. `close` must be called."""
 
     data: bytes
     headers: dict[str, str] = field(default_factory=dict)
-    rest: Iterator[bytes] | None = None
+    next: Callable[[], bytes] | None = None
+    close: Callable[[], None] = _NOTHING
 
 
-def run(
-    engine: Engine, sessions: Sessions, request: Request, user: str, readonly: bool, body: Spool, mark: str
-) -> Answer:
-    """Runs a request whose body has come in whole. Raises `QueryError`; then no row was stored.
+@dataclass(frozen=True)
+class Executor:
+    """Runs requests; any number of threads at once."""
 
-    `mark` is put into the queries' `log_comment`, by which a running one can be found and killed.
-    """
-    if request.compress or request.decompress:
-        raise QueryError(
-            NOT_IMPLEMENTED,
-            "This engine does not speak ClickHouse's native block compression over HTTP (compress=1, decompress=1). "
-            "Use Content-Encoding, and Accept-Encoding with enable_http_compression=1",
-        )
-    if request.encoding:
-        body = body.replaced_by(decode(body.chunks(), request.encoding))
-    head = request.query.encode("utf-8", "surrogateescape")
-    if head and body.size:
-        head += b"\n"
-    start = head + body.head(_HEAD_BYTES)
-    insert = insert_of(start)
-    with sessions.connection(engine, request.session, user) as lease:
-        connection = lease.connection
-        if insert is not None:
-            if request.reading or readonly:
-                raise QueryError(READONLY, "Cannot execute query in readonly mode")
-            lease.apply(_settings(engine, request, mark))
-            rows = body.chunks_from(insert.data - len(head)) if insert.data >= len(head) else _joined(
-                head[insert.data :], body
+    engine: Engine
+    sessions: Sessions
+    guard: Guard
+
+    def run(self, request: Request, account: Account, body: Spool, mark: str) -> Answer:
+        """Runs a request whose body has come in whole; blocks for as long as the engine takes.
+
+        `mark` becomes the `log_comment` of queries that only read, by which they can be killed. Raises
+        `QueryError`; what an INSERT brought is then not stored (a very large one as far as it had been
+        flushed, as on a server).
+        """
+        if request.compress or request.decompress:
+            raise QueryError(
+                NOT_IMPLEMENTED,
+                "compress=1 and decompress=1 (ClickHouse's native blocks inside HTTP) are not served here: send "
+                "Content-Encoding, or Accept-Encoding with enable_http_compression=1",
             )
-            return _inserted(connection, insert, request.params, rows)
-        if body.size > _QUERY_BYTES_MOST:
-            raise QueryError(229, f"The query is longer than {_QUERY_BYTES_MOST} bytes", "QUERY_IS_TOO_LARGE")
-        sql = (head + body.read()).strip()
-        return _selected(engine, lease, sql, request, readonly, mark)
+        if account.readonly:
+            self.guard.check_settings(request.settings)
+        if request.encoding not in ("", "identity"):
+            body.replace(decode(body.chunks(), request.encoding))
+        tables: list[forms.Table] = []
+        if forms.is_form(request.content_type):
+            request, tables = _from_form(request, body)
+        head = request.query.encode("utf-8", "surrogateescape")
+        if head and body.size:
+            head += b"\n"
+        insert = insert_of(head + body.head(_HEAD_BYTES))
+        with self.sessions.lease(request.session, account.user) as lease:
+            if tables:
+                self._external(lease, tables, account)
+            if insert is not None:
+                return self._insert(lease, insert, request, account, _rows(insert, head, body))
+            if len(head) + body.size > _QUERY_BYTES_MOST:
+                raise QueryError(QUERY_IS_TOO_LARGE, f"The query is longer than {_QUERY_BYTES_MOST} bytes")
+            return self._query(lease, (head + body.head(-1)).strip(), request, account, mark)
+
+    def _insert(
+        self, lease: Lease, insert: Insert, request: Request, account: Account, rows: Iterator[bytes]
+    ) -> Answer:
+        if account.readonly or request.reading:
+            raise _readonly(request)
+        settings = self._settings(request)
+        # A streamed INSERT takes no parameters of its own, but the connection's.
+        settings |= {f"param_{name}": value for name, value in request.params.items()}
+        lease.apply(settings)
+        result = lease.connection.insert(insert.head, insert.format, rows)
+        return Answer(b"", {"X-ClickHouse-Summary": json.dumps(result.summary)})
+
+    def _query(self, lease: Lease, sql: bytes, request: Request, account: Account, mark: str) -> Answer:
+        connection = lease.connection
+        if not sql.rstrip(b"; \t\r\n"):
+            raise QueryError(SYNTAX_ERROR, "Syntax error: Empty query")
+        if names_file(sql):
+            raise QueryError(UNKNOWN_TYPE_OF_QUERY, "INTO OUTFILE and FROM INFILE are for clients, not for HTTP")
+        kind, count = connection.classify(sql)
+        if count > 1:
+            raise QueryError(SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
+        reads = kind == "READ_ONLY"
+        settings = self._settings(request)
+        if account.readonly:
+            self.guard.check(connection, sql, kind)
+            settings["readonly"] = "1"
+        elif request.reading and not reads and kind != "UNKNOWN":
+            raise _readonly(request)
+        if kind == "CONTROL":
+            lease.keep(self.engine.base_settings())
+        if reads:
+            settings["log_comment"] = mark
+        lease.apply(settings)
+        format = result_format(sql) or request.default_format
+        headers = {"Content-Type": content_type(format), "X-ClickHouse-Format": format}
+        revised = Revised() if reads and format == "Native" and revises(request.protocol_version) else None
+        if reads and (revised or (joinable(format) and not request.wait_end)):
+            answer = _streamed(lease, sql, format, request, headers, revised)
+            if answer is not None:
+                return answer
+        result = connection.query(sql, format, request.params)
+        if not reads and not result.data:
+            headers = {}  # a statement without a result
+        headers["X-ClickHouse-Summary"] = json.dumps(result.summary)
+        return Answer(result.data, headers)
+
+    def _external(self, lease: Lease, tables: list[forms.Table], account: Account) -> None:
+        if account.readonly:
+            raise QueryError(READONLY, "External data are not for accounts that may only read")
+        for table in tables:
+            if not is_identifier(table.name):
+                raise QueryError(SYNTAX_ERROR, f"{table.name!r} is no name of a table")
+            lease.connection.query(f"CREATE TEMPORARY TABLE `{table.name}` ({table.structure}) ENGINE = Memory")
+            lease.undo.append(f"DROP TEMPORARY TABLE `{table.name}`".encode())
+            lease.connection.insert(f"INSERT INTO `{table.name}`", table.format, [table.rows] if table.rows else [])
+
+    def _settings(self, request: Request) -> dict[str, str]:
+        settings = self.engine.base_settings()
+        if request.database is not None:
+            settings["database"] = request.database
+        return {**settings, **request.settings}
 
 
-def _settings(engine: Engine, request: Request, mark: str) -> dict[str, str]:
-    settings = engine.base_settings()
-    if request.database is not None:
-        settings["database"] = request.database
-    settings["log_comment"] = mark
-    settings.update(request.settings)
-    return settings
+def _streamed(
+    lease: Lease, sql: bytes, format: str, request: Request, headers: dict[str, str], revised: Revised | None
+) -> Answer | None:
+    """The answer block by block, or None for the few reading statements that the engine does not stream."""
+    try:
+        blocks = lease.connection.stream(sql, format, request.params)
+        first = blocks.next()
+    except QueryError as error:
+        if "Streaming query is not supported" in str(error):
+            return None
+        raise
+    lease.held = True
+    take = (lambda: revised.block(blocks.next())) if revised else blocks.next
+
+    def close() -> None:
+        _ended(blocks, lease)
+
+    headers["X-ClickHouse-Summary"] = json.dumps({"read_rows": "0", "read_bytes": "0"})
+    try:
+        return Answer(revised.block(first) if revised else first, headers, take, close)
+    except BaseException:
+        close()
+        raise
 
 
-def _joined(first: bytes, body: Spool) -> Iterator[bytes]:
-    yield first
-    yield from body.chunks()
+def _ended(blocks: Blocks, lease: Lease) -> None:
+    try:
+        blocks.close()
+    finally:
+        lease.end()
 
 
-def _inserted(connection: Connection, insert: Insert, params: Mapping[str, str], rows: Iterator[bytes]) -> Answer:
-    if params:
-        connection.set({f"param_{name}": value for name, value in params.items()})
-    result = connection.insert(insert.head, insert.format, rows)
-    return Answer(b"", {"X-ClickHouse-Summary": json.dumps(result.summary)})
+def _from_form(request: Request, body: Spool) -> tuple[Request, list[forms.Table]]:
+    """The request that a form adds to its URL, and its tables; the body is used up."""
+    form = forms.parse(request.content_type, body.head(-1))
+    body.replace([])
+    named = dict(form.fields)
+    query = request.query + named.pop("query", "")
+    params = {name[6:]: named.pop(name) for name in list(named) if name.startswith("param_")}
+    tables = forms.tables(form, {**request.external, **named})
+    return replace(request, query=query, params={**request.params, **params}), tables
 
 
-def _selected(engine: Engine, lease: object, sql: bytes, request: Request, readonly: bool, mark: str) -> Answer:
-    connection: Connection = lease.connection  # type: ignore[attr-defined]
-    if not sql:
-        raise QueryError(SYNTAX_ERROR, "Empty query")
-    if names_file(sql):
-        raise QueryError(UNKNOWN_TYPE_OF_QUERY, "INTO OUTFILE and FROM INFILE belong to a client, not to HTTP")
-    kind, count = connection.classify(sql)
-    if count > 1:
-        raise QueryError(SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
-    if (request.reading or readonly) and kind not in ("READ_ONLY", "UNKNOWN"):
-        raise QueryError(READONLY, "Cannot execute query in readonly mode")
-    settings = _settings(engine, request, mark)
-    if readonly:
-        settings["readonly"] = "1"
-    lease.apply(settings)  # type: ignore[attr-defined]
-    if kind == "CONTROL":
-        lease.keep()  # type: ignore[attr-defined]
-    format = result_format(sql) or request.default_format
-    headers = {"Content-Type": content_type(format), "X-ClickHouse-Format": format}
-    if kind == "READ_ONLY" and not request.wait_end and format.lower() in _JOINABLE:
-        blocks = connection.stream(sql, format, request.params)
-        try:
-            first = next(blocks, b"")
-        except QueryError as error:
-            if "Streaming query is not supported" not in str(error):
-                raise
-        else:
-            headers["X-ClickHouse-Summary"] = "{}"
-            return Answer(first, headers, lease.until_end(blocks))  # type: ignore[attr-defined]
-    result = connection.query(sql, format, request.params)
-    if kind != "READ_ONLY" and not result.data:
-        headers = {}
-    headers["X-ClickHouse-Summary"] = json.dumps(result.summary)
-    return Answer(result.data, headers)
+def _rows(insert: Insert, head: bytes, body: Spool) -> Iterator[bytes]:
+    if insert.data < len(head):
+        yield head[insert.data :]
+    yield from body.chunks(max(0, insert.data - len(head)))
 
 
-def content_type(format: str) -> str:
-    name = format.lower()
-    if name in _CONTENT_TYPE:
-        return _CONTENT_TYPE[name]
-    if name.startswith(_BINARY):
-        return "application/octet-stream"
-    if name.startswith("json"):
-        return _CONTENT_TYPE["ndjson" if "eachrow" in name or name == "jsonlines" else "json"]
-    if name in ("tabseparated", "tsv", "tabseparatedwithnames", "tsvwithnames", "tabseparatedwithnamesandtypes"):
-        return "text/tab-separated-values; charset=UTF-8"
-    return "text/plain; charset=UTF-8"
+def _readonly(request: Request) -> QueryError:
+    text = "Cannot execute query in readonly mode"
+    if request.reading:
+        text += ". For queries over HTTP, method GET implies readonly. You should use method POST for modifying queries"
+    return QueryError(READONLY, text)
+
+

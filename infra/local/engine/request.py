@@ -20,14 +20,15 @@ SESSION_SECONDS_MOST = 3600
 
 # Names of the URL that belong to the transport. A server reads them itself; the engine would not know them or
 # they mean nothing without ClickHouse's own socket.
-_TRANSPORT = frozenset(
-    "query user password quota_key query_id database default_format role compress decompress stacktrace "
-    "session_id session_timeout session_check close_session buffer_size wait_end_of_query "
-    "client_protocol_version http_write_exception_in_output_format "
-    "send_progress_in_http_headers http_headers_progress_interval_ms enable_http_compression "
-    "http_zlib_compression_level http_native_compression_disable_checksumming_on_decompress "
-    "add_http_cors_header cancel_http_readonly_queries_on_client_close".split()
-)
+_TRANSPORT = frozenset({
+    "add_http_cors_header", "buffer_size", "cancel_http_readonly_queries_on_client_close",
+    "client_protocol_version", "close_session", "compress", "database", "decompress", "default_format",
+    "enable_http_compression", "http_headers_progress_interval_ms",
+    "http_native_compression_disable_checksumming_on_decompress", "http_response_buffer_size",
+    "http_write_exception_in_output_format", "http_zlib_compression_level", "log_comment", "password", "query",
+    "query_id", "quota_key", "role", "send_progress_in_http_headers", "session_check", "session_id",
+    "session_timeout", "stacktrace", "user", "wait_end_of_query",
+})  # fmt: skip
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 _TRUE = ("1", "true")
 
@@ -58,6 +59,8 @@ class Request:
     compress: bool = False  # ClickHouse's native blocks around the answer
     decompress: bool = False  # … around the body
     wait_end: bool = False
+    protocol_version: int = 0  # of Native blocks in the answer
+    cors: bool = False
     encoding: str = ""  # Content-Encoding of the body
     accept: str | None = None  # Content-Encoding wished for the answer
     content_type: str = ""
@@ -65,12 +68,16 @@ class Request:
 
 def parse(method: str, query_string: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Request:
     """Reads a request without its body. Raises `QueryError` where ClickHouse refuses the request."""
-    url = dict(parse_qsl(query_string.decode("ascii", "replace"), keep_blank_values=True, errors="surrogateescape"))
+    text = query_string.decode("ascii", "replace")
+    url = dict(parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=10_000))
     head = {name.lower(): value.decode("latin-1") for name, value in headers}
     user, password = _credentials(url, head)
     settings = {n: v for n, v in url.items() if n not in _TRANSPORT and not n.startswith("param_")}
     external = {n: settings.pop(n) for n in list(settings) if n.endswith(("_structure", "_types"))}
     external |= {n: settings.pop(n) for n in list(settings) if n.endswith("_format") and _is_external(n, external)}
+    for name, value in url.items():
+        if name != "query" and not _is_utf8(name + value):
+            raise QueryError(BAD_ARGUMENTS, f"{name!a} in the URL is not UTF-8")
     for name in settings:
         if not _SETTING.match(name):
             raise QueryError(BAD_ARGUMENTS, f"{name!r} in the URL is no name of a setting")
@@ -89,10 +96,20 @@ def parse(method: str, query_string: bytes, headers: Sequence[tuple[bytes, bytes
         compress=url.get("compress") in _TRUE,
         decompress=url.get("decompress") in _TRUE,
         wait_end=url.get("wait_end_of_query") in _TRUE,
+        protocol_version=int(version) if (version := url.get("client_protocol_version", "0")).isdecimal() else 0,
+        cors=url.get("add_http_cors_header") in _TRUE,
         encoding=head.get(b"content-encoding", "").strip().lower(),
         accept=head.get(b"accept-encoding") if url.get("enable_http_compression") in _TRUE else None,
         content_type=head.get(b"content-type", ""),
     )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_external(name: str, external: Mapping[str, str]) -> bool:

@@ -99,9 +99,8 @@ def result_format(sql: bytes) -> str | None:
                 found = token.value.strip(b'`"').decode(errors="replace")
                 previous = None
                 continue
-            if found is not None and not token.is_word(b"SETTINGS") and token.value != b";":
-                if previous is None:
-                    found = None
+            if previous is None and not token.is_word(b"SETTINGS") and token.value != b";":
+                found = None
         previous = token
     return found
 
@@ -120,3 +119,7 @@ def names_file(sql: bytes) -> bool:
                 return True
         previous = token
     return False
+
+
+def is_identifier(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None
