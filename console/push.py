@@ -1,0 +1,81 @@
+"""`rollcall push`: files of login events into Kafka."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from console.output import notes, show, tell
+from infra.errors import ConfigurationError
+from producers.client import LoginProducer
+from producers.push import Progress as State
+from producers.push import PushReport
+from producers.push import check as check_files
+from producers.push import push as push_files
+from producers.sources.source import Format, SourceOptions
+from schemas.settings import load_settings
+
+
+def push(
+    files: list[str], /, *, format: Format = "cloudevents",
+    columns: Annotated[str | None, Parameter(help="CSV: id=…,time=…,subject=… (column names or numbers)")] = None,
+    tenant: str | None = None, sku: str | None = None, source: str | None = None,
+    zone: Annotated[str | None, Parameter(help="time zone of times without an offset, as Asia/Tokyo")] = None,
+    year: Annotated[int | None, Parameter(help="year of the first line, where the source has none")] = None,
+    raw: Annotated[bool, Parameter(negative="", help="send lines as they are, unchecked")] = False,
+) -> int:  # fmt: skip
+    """Push login events from files (plain or .gz, - for standard input) into Kafka.
+
+    Pushing the same file again changes no count. A line that the contract refuses is kept in a reject file that can
+    be mended and pushed; the exit code is 1 then.
+    """
+    settings = load_settings()
+    options = SourceOptions(format, _columns(columns), tenant, sku, source, zone, year, raw)
+    check_files(files, options)
+    with LoginProducer(settings.kafka) as producer, Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
+        console=notes, transient=True, disable=not notes.is_terminal,
+    ) as bar:  # fmt: skip
+        tasks = {}
+
+        def progress(state: State) -> None:
+            if state.file not in tasks:
+                tasks[state.file] = bar.add_task(state.file, total=state.size, state="")
+            rate = state.sent / state.seconds if state.seconds > 0 else 0
+            bar.update(
+                tasks[state.file], completed=state.bytes_read, state=f"{state.sent:,} sent, {rate:,.0f}/s"
+            )  # fmt: skip
+
+        report = push_files(
+            files, options, producer, rejects=settings.home / "rejects", stdin=sys.stdin.buffer, progress=progress
+        )
+    _tell(report)
+    return 0 if report.complete else 1
+
+
+def _columns(text: str | None) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",")] if text else []
+    for name, equals, column in pairs:
+        if not (name and equals and column):
+            raise ConfigurationError(f"--columns {text}: write pairs, as id=event_id,time=timestamp,subject=user")
+    return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+def _tell(report: PushReport) -> None:
+    show(
+        "table", ("file", "lines", "sent", "skipped", "refused", "events/s"),
+        [(f.file, f.lines, f.sent, f.skipped, sum(f.refused.values()), round(f.rate)) for f in report.files],
+    )  # fmt: skip
+    for file in report.files:
+        for example in file.examples:
+            tell(f"{file.file}:{example.line}: {example.reason}: {example.detail}")
+        shown = len(file.examples)
+        if sum(file.refused.values()) > shown:
+            tell(f"{file.file}: and {sum(file.refused.values()) - shown} more refused lines")
+        if file.fault:
+            tell(f"{file.file}: {file.fault}")
+        if file.reject_file:
+            tell(f"refused lines are kept in {file.reject_file}: mend them there and push that file")
