@@ -16,7 +16,8 @@ refused any more. Standard input cannot be read again, so its rejects are never 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -51,51 +52,58 @@ class RejectFile:
 
     def add(self, number: int, raw: Iterable[bytes], refusal: Refusal, preamble: bytes) -> None:
         """Keeps one refused line (or row of several); `preamble` goes before the first."""
-        lines, reasons = self._parts or self._begin(preamble)
-        reasons.write(f"{self._line}\t{number}\t{refusal.reason}\t{_one_line(refusal.detail)}\n".encode())
-        last = b""
-        for piece in raw:
-            if piece:
+        self.count += 1
+        with self._kept_safely():
+            lines, reasons = self._parts or self._begin(preamble)
+            reasons.write(f"{self._line}\t{number}\t{refusal.reason}\t{_one_line(refusal.detail)}\n".encode())
+            last = b""
+            for piece in raw:
                 lines.write(piece)
                 self._line += piece.count(b"\n")
                 last = piece[-1:]
-        if last != b"\n":
-            lines.write(b"\n")
-            self._line += 1
-        self.count += 1
+            if last != b"\n":
+                lines.write(b"\n")
+                self._line += 1
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        whole = kind is None or self._once
-        if self._parts is not None:
-            for part, path in zip(self._parts, (self.path, self._reasons), strict=True):
-                with part:
-                    part.flush()
-                    os.fsync(part.fileno())
-                if whole:
-                    _part(path).replace(path)
-                else:
-                    _part(path).unlink(missing_ok=True)
-        elif whole:
-            self._reasons.unlink(missing_ok=True)
-            self.path.unlink(missing_ok=True)
+        with self._kept_safely():
+            if self._parts is not None:
+                self._place(whole=kind is None or self._once)
+            elif kind is None and self._reasons.parent.is_dir():
+                self._reasons.unlink(missing_ok=True)
+                self.path.unlink(missing_ok=True)
 
     def _begin(self, preamble: bytes) -> tuple[BinaryIO, BinaryIO]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lines, reasons = (_private(_part(path)) for path in (self.path, self._reasons))
-        except OSError as error:
-            raise ConfigurationError(
-                f"refused lines cannot be kept in {self.path.parent} ({error.strerror}): make it a folder that you "
-                f"may write to, or set ROLLCALL_HOME to another place"
-            ) from None
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lines, reasons = self._parts = _private(_part(self.path)), _private(_part(self._reasons))
         lines.write(preamble)
         reasons.write(HEADER)
         self._line += preamble.count(b"\n")
-        self._parts = lines, reasons
         return self._parts
+
+    def _place(self, *, whole: bool) -> None:
+        assert self._parts is not None
+        for part, path in zip(self._parts, (self.path, self._reasons), strict=True):
+            with part:
+                part.flush()
+                os.fsync(part.fileno())
+            if whole:
+                _part(path).replace(path)
+            else:
+                _part(path).unlink(missing_ok=True)
+
+    @contextmanager
+    def _kept_safely(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigurationError(
+                f"refused lines cannot be kept in {self.path.parent} ({error.strerror or error}): make room, or make "
+                f"it a folder that you may write to, or set ROLLCALL_HOME to another place; then push again"
+            ) from None
 
 
 def _stem(file: str, name: str) -> str:
