@@ -92,6 +92,9 @@ def admin_client(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) ->
     Raises OutOfReach when no broker answers or lets us in, also in the middle; RollcallError for what a broker
     refuses and the caller did not expect. The library's own log is silent meanwhile: the sentence has it all.
     """
+    where = ",".join(options["bootstrap_servers"])
+    if (reason := _unreachable(options["bootstrap_servers"], min(seconds, 3.0))) is not None:
+        raise OutOfReach(_no_answer(where, options["security_protocol"], reason))
     from kafka import KafkaAdminClient
     from kafka import errors as kafka_errors
 
@@ -105,9 +108,6 @@ def admin_client(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) ->
                     self._net.stop()
                 raise
 
-    where = ",".join(options["bootstrap_servers"])
-    if (reason := _unreachable(options["bootstrap_servers"], min(seconds, 3.0))) is not None:
-        raise OutOfReach(_no_answer(where, options["security_protocol"], reason))
     with _silent(logging.getLogger("kafka")):
         try:
             client = Client(

@@ -120,10 +120,12 @@ def identify(pid: int) -> Identity | None:
 
 
 def parse_stat(pid: int, stat: str, boot: str) -> Identity | None:
-    """`/proc/PID/stat` as proc(5) has it: the state is field 3, the start (ticks since boot) field 22."""
+    """`/proc/PID/stat` as proc(5) has it: state is field 3, threads 20, start (ticks since boot) 22."""
     # The name, field 2, may itself hold blanks and brackets: count from the last bracket on.
     fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else Identity(pid, f"{boot}/{fields[19]}")
+    # A killed server is a zombie while its threads still end, and until the last has gone it holds its port.
+    ended = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if ended else Identity(pid, f"{boot}/{fields[19]}")
 
 
 def _identify_by_ps(pid: int) -> Identity | None:
