@@ -18,7 +18,7 @@ from typing import NamedTuple
 from schemas.control import CONTROL_TYPE, ControlRecord, read_control
 from schemas.quarantine import Origin, Refusal
 from stream_jobs.dedup.batch import Batch, Record
-from stream_jobs.dedup.cache import Cache, Slot
+from stream_jobs.dedup.cache import Slot
 from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE, Event, Item, read_carefully, read_fast, read_run
 from stream_jobs.dedup.replay import Replay, read_replay
 from stream_jobs.dedup.resolve import QUARTER, Cell, Day, Resolver
@@ -89,10 +89,10 @@ class Folder:
     """Folds one batch, from the place in the log where it begins."""
 
     def __init__(
-        self, topic_id: str, tolerance: float, cache: Cache, resolver_of: Callable[[int], Resolver],
+        self, topic_id: str, tolerance: float, resolver_of: Callable[[int], Resolver],
         version: int, close: int, unknown: frozenset[ControlRecord] = frozenset(),
     ) -> None:  # fmt: skip
-        self._topic_id, self._tolerance, self._cache, self._resolver_of = topic_id, tolerance, cache, resolver_of
+        self._topic_id, self._tolerance, self._resolver_of = topic_id, tolerance, resolver_of
         self._resolver, self._close = resolver_of(version), close
         self._unknown = unknown
         self._partition = -1

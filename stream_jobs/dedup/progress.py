@@ -43,9 +43,11 @@ class Progress:
     def _insert(self, newest: dict[int, Batch]) -> None:
         self._client.insert(
             "ingest_progress",
-            [
-                (self._topic_id, p, b.last + 1, max(b.end_offset, b.last + 1), moment_of(b.records[-1].timestamp * 1000))
-                for p, b in newest.items()
-            ],
+            [self._row(partition, batch) for partition, batch in newest.items()],
             ("topic_id", "partition", "next_offset", "end_offset", "append_time"),
         )
+
+    def _row(self, partition: int, batch: Batch) -> tuple[object, ...]:
+        next_offset = batch.last + 1
+        appended = moment_of(batch.records[-1].timestamp * 1000)
+        return self._topic_id, partition, next_offset, max(batch.end_offset, next_offset), appended

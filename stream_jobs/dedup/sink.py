@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import stamina
@@ -31,7 +32,7 @@ class Sink:
     async def store(self, blocks: Iterable[Block]) -> None:
         """Inserts the blocks in order, each acknowledged before the next. Raises as `patiently` does."""
         for block in blocks:
-            await self.patiently(f"inserting into {block.table}", lambda: asyncio.to_thread(self._insert, block))
+            await self.patiently(f"inserting into {block.table}", partial(asyncio.to_thread, self._insert, block))
 
     async def patiently(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         """Takes a step until it succeeds.
