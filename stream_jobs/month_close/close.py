@@ -1,0 +1,140 @@
+"""Closing a month: the barrier, then a seal for every agreement whose month is over.
+
+Law: all that Kafka acknowledged before the close began is in the seal, and nothing that came behind its control
+records. It may be killed at any point and run again: what it left belongs to no revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+
+from clickhouse_connect.driver.client import Client
+
+from infra.clickhouse.client import connect, explained
+from infra.errors import CheckFailed, ConfigurationError
+from schemas.calendar import month_name
+from schemas.close import CloseResult, Count, Seal
+from schemas.settings import Settings
+from stream_jobs.month_close.agreements import Agreement, Versions, agreement_of, agreements_of, unfinished
+from stream_jobs.month_close.barrier import Tell, Waiting, pass_barrier
+from stream_jobs.month_close.catalogues import stored_versions
+from stream_jobs.month_close.drain import drain as run_worker
+from stream_jobs.month_close.places import Ground
+from stream_jobs.month_close.seal import make_seal, seals
+
+# The last whole month of ClickHouse's Date.
+LAST_MONTH = date(2149, 5, 1)
+
+
+def close_month(
+    settings: Settings, month: date, *, agreement: str | None = None, drain: bool = False, tell: Tell,
+    waiting: Waiting | None = None, work: Callable[[], None] | None = None,
+) -> list[CloseResult]:  # fmt: skip
+    """Closes the month (its first day) for one agreement or for each, in order of their ids.
+
+    An agreement whose month is not over is refused: in the results when others were sealed, by CheckFailed when
+    none was. `drain` runs a worker for it (`work` takes that worker's place). Raises ConfigurationError for an
+    unknown agreement or month, CheckFailed at the deadline or when something does not agree, OutOfReach.
+    """
+    if not date(1970, 1, 1) <= month <= LAST_MONTH:
+        raise ConfigurationError(f"{month_name(month)} is outside of the months that are kept: 1970-01 to 2149-05")
+    client = connect(settings)
+    with explained(settings.clickhouse):
+        _refuse_unknown(client, month, agreement)
+    if drain and work is None:
+        work = _drained(tell)
+    ground = pass_barrier(
+        settings, client, month, tell, waiting=waiting or Waiting(settings.close.deadline_seconds), work=work
+    )
+    with explained(settings.clickhouse):
+        return _seal_all(client, month, agreement, ground, tell)
+
+
+def _seal_all(
+    client: Client, month: date, wanted: str | None, ground: Ground, tell: Tell
+) -> list[CloseResult]:
+    versions, version = stored_versions(client), ground.catalogue_version
+    skus, closed = _skus_before(client, month, ground.number), {seal.agreement for seal in seals(client, month)}
+    agreements = agreements_of(versions, version, skus, closed)
+    if wanted is not None:
+        agreements = [a for a in agreements if a.id == wanted]
+    if not agreements:
+        raise CheckFailed(f"agreement {wanted} is not in catalogue version {version}, which is the one in force")
+    late = {a.id: unfinished(month, _zones(versions, ground, a.id), ground.first_append_ms) for a in agreements}
+    if all(late.values()):
+        raise CheckFailed("\n".join(f"{id}: {reason}" for id, reason in late.items()))
+
+    def rules_of(seal: Seal) -> Agreement:
+        owned = versions.skus((c.sku for c in seal.counts), seal.catalogue_version)
+        then = agreement_of(versions, seal.catalogue_version, seal.agreement, owned)
+        return Agreement(then.id, seal.time_zone, then.units)
+
+    results = []
+    for agreement in agreements:
+        if reason := late[agreement.id]:
+            tell(f"{agreement.id}: refused: {reason}")
+            results.append(_refused(month, agreement.id, ground.number, reason))
+            continue
+        seal = make_seal(client, month, agreement, ground, rules_of)
+        tell(_said(seal, ground.number))
+        results.append(_result(seal, ground.number))
+    return results
+
+
+def _refuse_unknown(client: Client, month: date, agreement: str | None) -> None:
+    """Before a number is taken: a spelling that no catalogue up to the newest knows needs no barrier."""
+    versions = stored_versions(client)
+    if versions.newest is None:
+        raise ConfigurationError("no catalogue is stored: `rollcall migrate` stores the first version")
+    if agreement is None or agreement in versions.at(versions.newest).programmes:
+        return
+    skus = _skus_before(client, month, None)
+    known = agreements_of(versions, versions.newest, skus, {seal.agreement for seal in seals(client, month)})
+    if agreement not in {a.id for a in known}:
+        names = ", ".join(a.id for a in known)
+        raise ConfigurationError(f"there is no agreement {agreement} for {month_name(month)}; there are: {names}")
+
+
+def _skus_before(client: Client, month: date, number: int | None) -> list[str]:
+    found = client.query(
+        "SELECT DISTINCT sku FROM active_users WHERE month = %(month)s"
+        + (" AND recorded_in < %(number)s" if number is not None else ""),
+        parameters={"month": month, "number": number},
+    )
+    return [row[0] for row in found.result_rows]
+
+
+def _zones(versions: Versions, ground: Ground, agreement: str) -> Iterable[str]:
+    """In every version in force at the close: while an `apply` is under way, the month must be over by each."""
+    for version in set(ground.catalogue_versions.values()):
+        programme = versions.programme(agreement, version)
+        if programme is not None:
+            yield programme.time_zone
+
+
+def _drained(tell: Tell) -> Callable[[], None]:
+    return lambda: run_worker(tell)
+
+
+def _result(seal: Seal, number: int) -> CloseResult:
+    return CloseResult(
+        month=seal.month, agreement=seal.agreement, outcome="new" if seal.close_number == number else "unchanged",
+        close_number=number, revision=seal.revision, digest=seal.digest, time_zone=seal.time_zone,
+        counts=[Count(month=seal.month, tenant=c.tenant, sku=c.sku, active_users=c.active_users) for c in seal.counts],
+    )  # fmt: skip
+
+
+def _refused(month: date, agreement: str, number: int, reason: str) -> CloseResult:
+    return CloseResult(month=month, agreement=agreement, outcome="refused", close_number=number, reason=reason)
+
+
+def _said(seal: Seal, number: int) -> str:
+    what = f"{seal.agreement} {month_name(seal.month)} revision {seal.revision}"
+    total = sum(c.active_users for c in seal.counts)
+    held = f"{total} active users in {len(seal.counts)} counts" if seal.counts else "no login at all: a zero report"
+    if seal.close_number == number:
+        return f"{what}: sealed by close {number}, {held}"
+    if seal.close_number > number:
+        return f"{what}: close {seal.close_number} began after this one and has sealed all of it, {held}"
+    return f"{what}: unchanged since close {seal.close_number}, {held}"

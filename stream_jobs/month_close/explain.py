@@ -1,0 +1,116 @@
+"""The evidence behind one number: the counted subjects of a month, tenant and SKU, each with its first login.
+
+`rollcall explain MONTH TENANT SKU --format csv | tail -n +2 | cut -d, -f1 | LC_ALL=C sort | sha256sum` is the
+digest of that cell in the newest seal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from infra.clickhouse.client import connect, explained
+from infra.errors import ConfigurationError
+from schemas.calendar import month_name
+from schemas.close import CountedSubject, Seal
+from schemas.settings import Settings
+from stream_jobs.month_close.catalogues import stored_versions
+from stream_jobs.month_close.seal import seals
+
+PAGE = 20_000
+_FULL = 32
+# In the order of both tables, so that a page reads little more than itself.
+_RANGE = (
+    "month = %(month)s AND tenant = %(tenant)s AND sku = %(sku)s"
+    " AND subject {from} unhex(%(after)s) AND subject <= unhex(%(last)s)"
+)
+_SEALED = (
+    "SELECT lower(hex(subject)), first_event.1, first_event.2, first_event.3 FROM seal_subjects"
+    f" WHERE {_RANGE} AND agreement = %(agreement)s AND close_number = %(number)s AND counted"
+    " ORDER BY subject LIMIT %(page)s"
+)
+_LIVE = (
+    "SELECT lower(hex(subject)), first.1, first.2, first.3 FROM ("
+    f"SELECT subject, min(first_event) AS first FROM active_users WHERE {_RANGE}"
+    " GROUP BY subject ORDER BY subject LIMIT %(page)s) ORDER BY subject"
+)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`seal` is the one that the subjects are counted in; None when the month is not closed: then as known now."""
+
+    seal: Seal | None
+    pages: Iterator[list[CountedSubject]]
+    """In order of subject; each page is asked for when it is taken."""
+
+
+def explain(
+    settings: Settings, month: date, tenant: str, sku: str, subject: str | None = None, *, page: int = PAGE
+) -> Explanation:
+    """The counted subjects of the newest seal, or of the table where the month is not closed.
+
+    `subject` is 32 hex digits, or the first few. Raises ConfigurationError when it is not, and when neither the
+    catalogue nor the month knows the tenant or the SKU.
+    """
+    prefix = (subject or "").lower()
+    if len(prefix) > _FULL or prefix.strip("0123456789abcdef"):
+        raise ConfigurationError(f"{subject!r} is not a subject: write up to {_FULL} hex digits, as `explain` prints")
+    client = connect(settings)
+    with explained(settings.clickhouse):
+        seal = _seal_of(client, month, tenant, sku)
+    return Explanation(seal, _pages(settings, client, month, tenant, sku, seal, prefix, page))
+
+
+def _seal_of(client: Client, month: date, tenant: str, sku: str) -> Seal | None:
+    """The newest seal that counts the cell; else that of the SKU's agreement, which counts none of it."""
+    newest = {seal.agreement: seal for seal in seals(client, month)}
+    holding = [s for s in newest.values() if any((c.tenant, c.sku) == (tenant, sku) for c in s.counts)]
+    if holding:
+        return max(holding, key=lambda seal: seal.close_number)
+    versions = stored_versions(client)
+    catalogue = versions.at(versions.newest) if versions.newest is not None else None
+    known = {s.id: s for s in catalogue.skus} if catalogue else {}
+    tenants = {t.id for t in catalogue.tenants} if catalogue else set()
+    if (sku not in known or tenant not in tenants) and not _has_rows(client, month, tenant, sku):
+        what = f"SKU {sku}" if sku not in known else f"tenant {tenant}"
+        raise ConfigurationError(
+            f"the catalogue has no {what}, and {month_name(month)} has no login of it: mend the spelling; "
+            f"`rollcall counts {month_name(month)}` lists what there is"
+        )
+    return newest.get(known[sku].programme) if sku in known else None
+
+
+def _has_rows(client: Client, month: date, tenant: str, sku: str) -> bool:
+    return bool(
+        client.query(
+            "SELECT 1 FROM active_users WHERE month = %(month)s AND tenant = %(tenant)s AND sku = %(sku)s LIMIT 1",
+            parameters={"month": month, "tenant": tenant, "sku": sku},
+        ).result_rows
+    )
+
+
+def _pages(
+    settings: Settings, client: Client, month: date, tenant: str, sku: str, seal: Seal | None, prefix: str, page: int
+) -> Iterator[list[CountedSubject]]:
+    parameters: dict[str, Any] = {
+        "month": month, "tenant": tenant, "sku": sku, "page": page, "last": prefix.ljust(_FULL, "f"),
+        "agreement": seal.agreement if seal else "", "number": seal.close_number if seal else 0,
+    }  # fmt: skip
+    after, query = prefix.ljust(_FULL, "0"), (_SEALED if seal else _LIVE).replace("{from}", ">=")
+    while True:
+        with explained(settings.clickhouse):
+            rows = client.query(query, parameters={**parameters, "after": after}).result_rows
+        found = [
+            CountedSubject(subject=s, first_login=t if t.tzinfo else t.replace(tzinfo=UTC), source=source, id=id)
+            for s, t, source, id in rows
+        ]
+        if found:
+            yield found
+        if len(found) < page:
+            return
+        after, query = found[-1].subject, (_SEALED if seal else _LIVE).replace("{from}", ">")

@@ -1,0 +1,148 @@
+"""A seal: the resolved set of a month and agreement, stored for good, and the one row that makes it a revision.
+
+The set is written first, under the close's own number; the row in `seals` last, under a token that names month,
+agreement and revision, so of two closes one makes it. Rows of a close that was killed in between belong to no
+revision, and nothing reads them. Nothing is ever changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from clickhouse_connect.driver.client import Client
+
+from infra.errors import CheckFailed
+from schemas.calendar import moment_of, month_name
+from schemas.close import Seal, SealedCount
+from stream_jobs.month_close.agreements import Agreement
+from stream_jobs.month_close.count import IN_ORDER, cells_before, counts_before, stored_cells
+from stream_jobs.month_close.digest import seal_digest
+from stream_jobs.month_close.places import Ground
+
+_COLUMNS = [
+    "month", "agreement", "revision", "close_number", "time_zone", "digest", "counts", "cluster_id", "topic_id",
+    "generation", "offsets", "append_times", "catalogue_versions", "key_fingerprint",
+]  # fmt: skip
+_TRIES = 20
+
+
+def make_seal(
+    client: Client, month: date, agreement: Agreement, ground: Ground, rules_of: Callable[[Seal], Agreement]
+) -> Seal:
+    """The month's newest revision after this close: made by it, or an earlier close's that it would only repeat.
+
+    It repeats a revision that has the same set (by its digest) and the same rules: `rules_of` gives the agreement
+    as it was when that was sealed. A revision of a greater close number stands too: it has all that this one has.
+    Raises CheckFailed when the stored set is not what active_users holds.
+    """
+    stored: list[SealedCount] | None = None
+    for _ in range(_TRIES):
+        newest = newest_seal(client, month, agreement.id)
+        if newest is not None:
+            overtaken = newest.close_number >= ground.number
+            cells = stored
+            if cells is None and not overtaken:
+                cells = cells_before(client, month, ground.number, agreement.units)
+            if overtaken or (newest.digest == seal_digest(cells or []) and rules_of(newest) == agreement):
+                if stored is not None and newest.close_number != ground.number:
+                    _remove(client, month, agreement.id, ground.number)
+                return newest
+        if stored is None:
+            stored = _store(client, month, agreement, ground.number)
+        _put(client, _seal(client, month, agreement, ground, stored, 1 if newest is None else newest.revision + 1))
+    raise CheckFailed(
+        f"no revision of {agreement.id} {month_name(month)} could be made in {_TRIES} tries, since its number is taken "
+        "but its row cannot be read: was a row of `seals` removed? Restore it, then close again"
+    )
+
+
+def newest_seal(client: Client, month: date, agreement: str) -> Seal | None:
+    found = seals(client, month, agreement)
+    return found[-1] if found else None
+
+
+def seals(client: Client, month: date, agreement: str | None = None) -> list[Seal]:
+    """The month's revisions, of one agreement or of all, in order of agreement and revision."""
+    found = client.query(
+        f"SELECT {', '.join(_COLUMNS)}, sealed_at FROM seals WHERE month = %(month)s"
+        + (" AND agreement = %(agreement)s" if agreement is not None else "") + " ORDER BY agreement, revision",
+        parameters={"month": month, "agreement": agreement},
+    )  # fmt: skip
+    return [_read(row) for row in found.named_results()]
+
+
+def _store(client: Client, month: date, agreement: Agreement, number: int) -> list[SealedCount]:
+    """Writes the set, reads its cells back, and holds them against a count of active_users."""
+    expected = counts_before(client, month, number, agreement.units)
+    if not expected:
+        return []
+    client.command(
+        "INSERT INTO seal_subjects"
+        " (close_number, month, agreement, tenant, sku, subject, first_event, counted, reason)"
+        " SELECT %(number)s, %(month)s, %(agreement)s, tenant, sku, subject, min(first_event), true, ''"
+        " FROM active_users WHERE month = %(month)s AND sku IN %(skus)s AND recorded_in < %(number)s"
+        " GROUP BY tenant, sku, subject",
+        parameters={"number": number, "month": month, "agreement": agreement.id, "skus": sorted(agreement.units)},
+        settings=IN_ORDER,
+    )  # fmt: skip
+    cells = stored_cells(client, month, agreement.id, number)
+    if {(c.tenant, c.sku): c.active_users for c in cells} != expected:
+        # Such as a statement that a connection's end made the driver send twice.
+        raise CheckFailed(
+            f"what close {number} stored of {month_name(month)} for {agreement.id} is not what active_users counts: "
+            "it was not made a revision; close again, and look at the server's log if that repeats"
+        )
+    return cells
+
+
+def _seal(
+    client: Client, month: date, agreement: Agreement, ground: Ground, cells: list[SealedCount], revision: int
+) -> Seal:
+    return Seal(
+        month=month, agreement=agreement.id, revision=revision, close_number=ground.number,
+        time_zone=agreement.time_zone, digest=seal_digest(cells), counts=cells, cluster_id=ground.cluster_id,
+        topic_id=ground.topic_id, generation=1, offsets=dict(ground.offsets),
+        append_times={p: moment_of(ms * 1000) for p, ms in ground.append_ms.items()},
+        catalogue_versions=dict(ground.catalogue_versions), key_fingerprint=_fingerprint(client, month),
+    )  # fmt: skip
+
+
+def _put(client: Client, seal: Seal) -> None:
+    """Makes it the revision, unless another close has made that one: the caller reads which it was."""
+    row: dict[str, Any] = {name: getattr(seal, name) for name in _COLUMNS}
+    row["counts"] = [(c.tenant, c.sku, c.active_users, c.digest) for c in seal.counts]
+    client.insert(
+        "seals", [[row[name] for name in _COLUMNS]], column_names=_COLUMNS,
+        settings={
+            "insert_deduplication_token": f"seal-{month_name(seal.month)}-{seal.agreement}-{seal.revision}",
+        },
+    )  # fmt: skip
+
+
+def _read(row: Mapping[str, Any]) -> Seal:
+    aware = {p: _utc(moment) for p, moment in row["append_times"].items()}
+    return Seal.model_validate({**row, "append_times": aware, "sealed_at": _utc(row["sealed_at"])})
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _fingerprint(client: Client, month: date) -> str:
+    found = client.query(
+        "SELECT fingerprint FROM subject_keys WHERE valid_from <= %(month)s"
+        " ORDER BY valid_from DESC, stored_at LIMIT 1",
+        parameters={"month": month},
+    ).result_rows
+    return str(found[0][0]) if found else ""
+
+
+def _remove(client: Client, month: date, agreement: str, number: int) -> None:
+    """Takes back a set that became no revision, since another close's was as good. Only the own close's rows."""
+    client.command(
+        "DELETE FROM seal_subjects WHERE month = %(month)s AND agreement = %(agreement)s"
+        " AND close_number = %(number)s",
+        parameters={"month": month, "agreement": agreement, "number": number},
+    )  # fmt: skip

@@ -1,0 +1,120 @@
+"""Holds seals against what they were made from: every revision against itself, the newest against active_users."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from clickhouse_connect.driver.client import Client
+
+from infra.clickhouse.client import connect, explained
+from infra.errors import ConfigurationError
+from schemas.calendar import month_name
+from schemas.close import RevisionCheck, Seal, SealedCount, SubjectDifference, VerifyResult
+from schemas.settings import Settings
+from stream_jobs.month_close.catalogues import stored_versions
+from stream_jobs.month_close.count import IN_ORDER, cells_before, stored_cells
+from stream_jobs.month_close.digest import seal_digest
+from stream_jobs.month_close.seal import seals
+
+# Subjects of one revision that only one of the two has; first_event may improve later, so subjects only.
+_LIVE = (
+    "SELECT DISTINCT tenant, sku, subject FROM active_users WHERE month = %(month)s AND sku IN %(skus)s"
+    " AND recorded_in < %(number)s AND (tenant, sku) IN %(cells)s"
+)
+_SEALED = (
+    "SELECT tenant, sku, subject FROM seal_subjects WHERE month = %(month)s AND agreement = %(agreement)s"
+    " AND close_number = %(number)s AND (tenant, sku) IN %(cells)s"
+)
+
+
+def verify_month(settings: Settings, month: date, *, examples: int = 10) -> list[VerifyResult]:
+    """One result per agreement that has closed the month, in order of their ids.
+
+    Raises ConfigurationError when none has.
+    """
+    client = connect(settings)
+    with explained(settings.clickhouse):
+        by_agreement: dict[str, list[Seal]] = {}
+        for seal in seals(client, month):
+            by_agreement.setdefault(seal.agreement, []).append(seal)
+        if not by_agreement:
+            name = month_name(month)
+            raise ConfigurationError(f"{name} is not closed yet, so nothing can be verified: `rollcall close {name}`")
+        return [_verify(client, month, revisions, examples) for revisions in by_agreement.values()]
+
+
+def seal_faults(seal: Seal, stored: list[SealedCount]) -> list[str]:
+    """What is wrong between a revision's row and the set stored for it; pure."""
+    faults = []
+    if (digest := seal_digest(seal.counts)) != seal.digest:
+        faults.append(f"the seal's digest is {seal.digest}, but its counts give {digest}")
+    told, held = {(c.tenant, c.sku): c for c in seal.counts}, {(c.tenant, c.sku): c for c in stored}
+    for cell in sorted(told.keys() | held.keys()):
+        a, b = told.get(cell), held.get(cell)
+        if a != b:
+            faults.append(f"{','.join(cell)}: the seal says {_cell(a)}, the stored subjects give {_cell(b)}")
+    return faults
+
+
+def _verify(client: Client, month: date, revisions: list[Seal], examples: int) -> VerifyResult:
+    checks = []
+    for seal in revisions:
+        stored = stored_cells(client, month, seal.agreement, seal.close_number)
+        checks.append(
+            RevisionCheck(
+                revision=seal.revision, close_number=seal.close_number, digest=seal.digest,
+                active_users=sum(c.active_users for c in seal.counts), faults=seal_faults(seal, stored),
+            )
+        )
+    missing, extra, shown = _differences(client, revisions[-1], stored, examples)
+    return VerifyResult(
+        month=month, agreement=revisions[-1].agreement, revisions=checks, missing=missing, extra=extra, examples=shown
+    )
+
+
+def _differences(
+    client: Client, seal: Seal, stored: list[SealedCount], examples: int
+) -> tuple[int, int, list[SubjectDifference]]:
+    """How many subjects are missing from the stored set and how many are extra, with the first few of both."""
+    skus = _skus(client, seal)
+    live = cells_before(client, seal.month, seal.close_number, skus)
+    # The digests tell which cells differ; only these are compared subject by subject.
+    cells = sorted({(c.tenant, c.sku) for c in set(live) ^ set(stored)})
+    if not cells:
+        return 0, 0, []
+    parameters = {
+        "month": seal.month, "agreement": seal.agreement, "number": seal.close_number, "skus": skus, "cells": cells,
+        "examples": examples,
+    }  # fmt: skip
+    found: list[SubjectDifference] = []
+    totals = []
+    for kind, query in (("missing", _only_in(_LIVE, _SEALED)), ("extra", _only_in(_SEALED, _LIVE))):
+        [[total]] = client.query(f"SELECT count() FROM ({query})", parameters=parameters, settings=IN_ORDER).result_rows
+        totals.append(int(total))
+        rows = client.query(
+            f"SELECT tenant, sku, lower(hex(subject)) FROM ({query}) ORDER BY tenant, sku, subject LIMIT %(examples)s",
+            parameters=parameters, settings=IN_ORDER,
+        ).result_rows  # fmt: skip
+        for tenant, sku, subject in rows:
+            difference = {"kind": kind, "tenant": tenant, "sku": sku, "subject": subject}
+            found.append(SubjectDifference.model_validate(difference))
+    return totals[0], totals[1], found
+
+
+def _skus(client: Client, seal: Seal) -> list[str]:
+    """The agreement's SKUs by the catalogue that the seal was made with, and those that it counts."""
+    rows = client.query(
+        "SELECT DISTINCT sku FROM active_users WHERE month = %(month)s AND recorded_in < %(number)s",
+        parameters={"month": seal.month, "number": seal.close_number},
+    ).result_rows
+    owned = stored_versions(client).skus((row[0] for row in rows), seal.catalogue_version)
+    return sorted({sku.id for sku in owned.values() if sku.programme == seal.agreement})
+
+
+def _only_in(one: str, other: str) -> str:
+    """Rows of `one` that `other` lacks; the other side is held in memory, bounded by the cells that differ."""
+    return f"SELECT tenant, sku, subject FROM ({one}) WHERE (tenant, sku, subject) NOT IN ({other})"
+
+
+def _cell(cell: SealedCount | None) -> str:
+    return "nothing" if cell is None else f"{cell.active_users} active users, digest {cell.digest}"
