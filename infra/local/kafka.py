@@ -140,6 +140,9 @@ def server_properties(port: int, controller_port: int) -> dict[str, str | int]:
         "transaction.state.log.num.partitions": 4,
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
+        # A killed node may register again only when its last session has run out (9 s by default).
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
         # A month end is seldom: committed offsets must outlive a worker that rests for a quarter.
         "offsets.retention.minutes": 400 * 24 * 60,
         # One worker is the rule here: no waiting for others to join.
