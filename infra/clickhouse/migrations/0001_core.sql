@@ -14,7 +14,9 @@ CREATE TABLE IF NOT EXISTS active_users $on_cluster
 )
 ENGINE = ${replicated}AggregatingMergeTree
 PARTITION BY month
-ORDER BY (month, tenant, sku, subject);
+ORDER BY (month, tenant, sku, subject)
+-- A month that nobody writes to any more becomes one part, which FINAL reads without merging.
+SETTINGS min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1;
 
 -- Who a pseudonym is. Granted separately; nothing that counts reads it.
 CREATE TABLE IF NOT EXISTS subject_names $on_cluster
@@ -78,6 +80,16 @@ CREATE TABLE IF NOT EXISTS catalogue_skus $on_cluster
 )
 ENGINE = ${replicated}ReplacingMergeTree
 ORDER BY (version, sku);
+
+-- The tenants of each version, for dashboards to join.
+CREATE TABLE IF NOT EXISTS catalogue_tenants $on_cluster
+(
+    version UInt32,
+    tenant  LowCardinality(String),
+    name    String
+)
+ENGINE = ${replicated}ReplacingMergeTree
+ORDER BY (version, tenant);
 
 -- Events set aside, without their bytes and without names. Identity is where the event first stood.
 CREATE TABLE IF NOT EXISTS quarantine $on_cluster

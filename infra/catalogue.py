@@ -1,0 +1,161 @@
+"""The catalogue's stored versions: immutable, numbered from 1, and announced in the log by control records.
+
+A version is stored first and announced after, so whoever meets its control record finds it. Every step may be
+repeated: what a crash left undone, the next `apply` of the same text (or `migrate`) completes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from clickhouse_connect.driver.client import Client
+
+from infra.clickhouse.client import explained
+from infra.errors import CheckFailed, ConfigurationError
+from infra.kafka.control import Written, write_control
+from infra.kafka.topics import describe
+from schemas.calendar import moment_of
+from schemas.catalogue import Catalogue, CatalogueError, parse_catalogue
+from schemas.control import ControlRecord
+from schemas.settings import Settings
+
+
+class StoredCatalogue(NamedTuple):
+    version: int
+    sha256: str
+    yaml: str
+    stored_at: datetime
+    """UTC."""
+
+
+class ApplyResult(NamedTuple):
+    """What `apply` did: the version that holds the text, whether it is new, and the control records written now."""
+
+    version: int
+    stored: bool
+    written: Written
+
+
+def stored_versions(client: Client) -> list[StoredCatalogue]:
+    """Every version, the oldest first. Raises the driver's errors."""
+    rows = client.query("SELECT version, sha256, yaml, stored_at FROM catalogue_versions ORDER BY version").result_rows
+    return [StoredCatalogue(v, sha256, yaml, _utc(stored_at)) for v, sha256, yaml, stored_at in rows]
+
+
+def load_version(client: Client, version: int) -> Catalogue:
+    """A stored version. Raises ConfigurationError when there is none of this number, else the driver's errors."""
+    rows = client.query(
+        "SELECT yaml FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
+    ).result_rows
+    if not rows:
+        raise ConfigurationError(
+            f"catalogue version {version} is not stored: `rollcall catalogue history` lists those that are"
+        )
+    return parse_catalogue(rows[0][0], f"catalogue version {version}")
+
+
+def checked(text: str, name: str) -> Catalogue:
+    """The catalogue of a file's text. Raises ConfigurationError with every fault, a line each."""
+    try:
+        return parse_catalogue(text, name)
+    except CatalogueError as error:
+        raise ConfigurationError("\n".join(error.faults)) from None
+
+
+def digest(text: str) -> str:
+    """SHA-256 of the text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def apply(settings: Settings, client: Client, text: str, name: str = "catalogue.yaml") -> ApplyResult:
+    """Stores the text as the next version, unless it is the newest already, and announces it in every partition.
+
+    Raises ConfigurationError for a faulty catalogue or before the first `migrate`, CheckFailed when somebody else
+    stored another version in the same moment, OutOfReach when a server is; run again, it completes.
+    """
+    checked(text, name)
+    with explained(settings.clickhouse):
+        versions = stored_versions(client)
+        if not versions:
+            raise ConfigurationError("no catalogue is stored yet: run `rollcall migrate`, which stores the first one")
+        newest = versions[-1]
+        known = newest.sha256 == digest(text)
+        version = newest.version if known else newest.version + 1
+        store(client, version, text)
+    return ApplyResult(version, not known, announce(settings, client, version))
+
+
+def store(client: Client, version: int, text: str) -> None:
+    """Stores a checked text under this number, with its SKUs and tenants; a repeat of the same changes nothing.
+
+    Raises CheckFailed when another text has the number, else the driver's errors.
+    """
+    catalogue = parse_catalogue(text)
+    _insert(
+        client, "catalogue_versions", ["version", "sha256", "yaml"], [[version, digest(text), text]],
+        # Of two that store this number at once, ClickHouse keeps the first; the other one sees it below.
+        insert_deduplication_token=f"catalogue-{version}",
+    )  # fmt: skip
+    found = client.query(
+        "SELECT sha256 FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
+    ).result_rows
+    if {row[0] for row in found} != {digest(text)}:
+        raise CheckFailed(
+            f"somebody else stored catalogue version {version} in the same moment: see `rollcall catalogue history`, "
+            f"then run it again"
+        )
+    _insert(
+        client, "catalogue_skus",
+        ["version", "sku", "name", "programme", "time_zone", "family", "deployment", "unit"],
+        [
+            [version, s.id, s.name, s.programme, catalogue.programmes[s.programme].time_zone, s.family, s.deployment,
+             s.unit]
+            for s in catalogue.skus
+        ],
+    )  # fmt: skip
+    _insert(
+        client, "catalogue_tenants", ["version", "tenant", "name"], [[version, t.id, t.name] for t in catalogue.tenants]
+    )
+
+
+def announce(settings: Settings, client: Client, version: int) -> Written:
+    """Writes the version's control record into each partition that is not known to have it, and stores the places.
+
+    Returns what was written now. Partitions that `migrate` adds meanwhile get theirs too.
+    """
+    written: Written = {}
+    while True:
+        facts = describe(settings)
+        with explained(settings.clickhouse):
+            known = client.query(
+                "SELECT partition FROM control_places WHERE topic_id = {topic:String} AND kind = 'catalogue' "
+                "GROUP BY partition HAVING max(number) >= {v:UInt32}",
+                parameters={"topic": facts.topic_id, "v": version},
+            ).result_rows
+        missing = set(range(facts.partitions)) - {row[0] for row in known} - written.keys()
+        if not missing:
+            return written
+        now = write_control(settings, ControlRecord(kind="catalogue", number=version), missing)
+        # The dedup job stores the same when it reads them; the smallest offset wins, whoever is first.
+        with explained(settings.clickhouse):
+            store_places(client, facts.topic_id, "catalogue", version, now)
+        written |= now
+
+
+def store_places(client: Client, topic_id: str, kind: str, number: int, places: Written) -> None:
+    """Stores where a control record stands, by partition; offset -1 is the partition's start."""
+    _insert(
+        client, "control_places", ["topic_id", "kind", "partition", "number", "offset", "append_time"],
+        [[topic_id, kind, p, number, offset, moment_of(ms * 1000)] for p, (offset, ms) in places.items()],
+    )  # fmt: skip
+
+
+def _insert(client: Client, table: str, columns: list[str], rows: list[list[Any]], **settings: Any) -> None:
+    if rows:
+        client.insert(table, rows, column_names=columns, settings=settings or None)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,36 @@
+-- Roles of a real server, named after the database. Give them to users: GRANT ${database}_worker TO some_user.
+-- The account that runs `rollcall migrate`, `catalogue apply` and `quarantine` owns the database and needs none.
+
+-- The dedup job. It may add names, never read them.
+CREATE ROLE IF NOT EXISTS ${database}_worker $on_cluster;
+GRANT $on_cluster SELECT, INSERT ON `$database`.active_users TO ${database}_worker;
+GRANT $on_cluster INSERT ON `$database`.subject_names TO ${database}_worker;
+GRANT $on_cluster SELECT ON `$database`.subject_keys TO ${database}_worker;
+GRANT $on_cluster SELECT, INSERT ON `$database`.control_places TO ${database}_worker;
+GRANT $on_cluster SELECT ON `$database`.catalogue_versions TO ${database}_worker;
+GRANT $on_cluster SELECT, INSERT ON `$database`.quarantine TO ${database}_worker;
+GRANT $on_cluster SELECT, INSERT ON `$database`.quarantine_caps TO ${database}_worker;
+GRANT $on_cluster SELECT, INSERT ON `$database`.ingest_progress TO ${database}_worker;
+GRANT $on_cluster SELECT ON `$database`.schema_migrations TO ${database}_worker;
+
+-- The month close. It changes no count and sees no name.
+CREATE ROLE IF NOT EXISTS ${database}_close $on_cluster;
+GRANT $on_cluster SELECT ON `$database`.active_users TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.subject_keys TO ${database}_close;
+GRANT $on_cluster SELECT, INSERT ON `$database`.control_places TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.catalogue_versions TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.catalogue_skus TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.quarantine TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.quarantine_caps TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.ingest_progress TO ${database}_close;
+GRANT $on_cluster SELECT, INSERT ON `$database`.close_numbers TO ${database}_close;
+GRANT $on_cluster SELECT, INSERT ON `$database`.seal_subjects TO ${database}_close;
+GRANT $on_cluster SELECT, INSERT ON `$database`.seals TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.schema_migrations TO ${database}_close;
+
+-- Who may see whose pseudonym is whose.
+CREATE ROLE IF NOT EXISTS ${database}_names $on_cluster;
+GRANT $on_cluster SELECT ON `$database`.subject_names TO ${database}_names;
+
+-- Dashboards. `migrate` grants it each view (infra/clickhouse/access.py), and no table.
+CREATE ROLE IF NOT EXISTS ${database}_dashboards $on_cluster
