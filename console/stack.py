@@ -24,6 +24,9 @@ def status(*, format: Format = "table") -> int:
     show(
         format,
         ("service", "answers", "address", "pid", "version", "data", "log"),
-        [(s.name, "yes" if s.answering else "no", s.address, s.pid, s.version, s.data, s.log) for s in found],
+        [
+            (s.name, "yes" if s.answering else "no", s.address, str(s.pid or ""), s.version, s.data, s.log)
+            for s in found
+        ],
     )
     return 0 if all(s.answering for s in found) else 3

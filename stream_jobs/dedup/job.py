@@ -168,6 +168,7 @@ def tame_logging(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("aiokafka", "faust", "mode", "asyncio", "kafka"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("stream_jobs.dedup.transport").setLevel(logging.CRITICAL)  # mode names loggers by module
     stamina.instrumentation.set_on_retry_hooks([])  # the sink says it in one line
 
 

@@ -93,3 +93,8 @@ def _no_seal(month: date, revision: int | None, existing: list[tuple[str, int]])
     if not existing:
         return f"{name} is not closed yet: `rollcall close {name}` does; `rollcall counts {name}` shows it as it is"
     return f"{name} has no revision {revision}; there are " + ", ".join(f"{a} revision {r}" for a, r in existing)
+
+
+def months_with_logins(client: Client) -> list[date]:
+    """The months of which any login is stored, in order."""
+    return [month for (month,) in client.query("SELECT DISTINCT month FROM active_users ORDER BY month").result_rows]

@@ -1,0 +1,106 @@
+"""`rollcall counts`, `close`, `verify`, `explain`: a month's numbers, sealed, checked and shown."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from console.output import Format, show, tell
+from infra.clickhouse.client import connect, explained
+from infra.errors import CheckFailed, ConfigurationError
+from schemas.calendar import month_name, parse_month
+from schemas.close import Count
+from schemas.settings import load_settings
+from stream_jobs.month_close.close import close_month
+from stream_jobs.month_close.count import live_counts, months_with_logins, sealed_counts
+from stream_jobs.month_close.explain import explain as explain_cell
+from stream_jobs.month_close.verify import verify_month
+
+COUNTS = ("month", "tenant", "sku", "active_users")
+Month = Annotated[str, Parameter(help="YYYY-MM")]
+
+
+def counts(month: Month, /, *, revision: int | None = None, format: Format = "table") -> None:
+    """Show the active users of a month per tenant and SKU, as known now, or as sealed in a revision."""
+    settings, first = load_settings(), _month(month)
+    client = connect(settings)
+    with explained(settings.clickhouse):
+        found = live_counts(client, first) if revision is None else sealed_counts(client, first, revision)
+        if not found and revision is None:
+            _unknown(month, [month_name(m) for m in months_with_logins(client)])
+    show(format, COUNTS, _rows(found))
+
+
+def close(
+    month: Month, /, *, agreement: str | None = None,
+    drain: Annotated[bool, Parameter(negative="", help="run a worker until it has caught up")] = False,
+    format: Format = "table",
+) -> int:  # fmt: skip
+    """Close a month: every login that Kafka acknowledged before now is counted, sealed, and digested.
+
+    Without --agreement every agreement is closed, a seal each. Closing an unchanged month again returns the same
+    revision.
+    """
+    results = close_month(load_settings(), _month(month), agreement=agreement, drain=drain, tell=tell)
+    show(format, COUNTS, [row for result in results for row in _rows(result.counts)])
+    return 1 if any(result.outcome == "refused" for result in results) else 0
+
+
+def verify(month: Month, /, *, format: Format = "table") -> int:
+    """Hold every seal of a month against its digest, and the newest against the table, both ways."""
+    results = verify_month(load_settings(), _month(month))
+    show(
+        format,
+        ("month", "agreement", "revision", "close", "active_users", "digest", "holds"),
+        [
+            (month, r.agreement, c.revision, c.close_number, c.active_users, c.digest, "yes" if not c.faults else "NO")
+            for r in results
+            for c in r.revisions
+        ],
+    )
+    for result in results:
+        for check in result.revisions:
+            for fault in check.faults:
+                tell(f"{result.agreement} revision {check.revision}: {fault}")
+        if result.missing or result.extra:
+            tell(
+                f"{result.agreement}: {result.missing} subjects are in the table but not in the newest seal, "
+                f"{result.extra} in the seal but not in the table"
+            )
+        for example in result.examples:
+            tell(f"  {example.kind}: {example.tenant} {example.sku} {example.subject}")
+    return 0 if all(result.holds for result in results) else 1
+
+
+def explain(
+    month: Month, tenant: str, sku: str, subject: str | None = None, /, *, format: Format = "table"
+) -> None:  # fmt: skip
+    """Show who is behind a number: the counted subjects (pseudonyms), each with its first login."""
+    explanation = explain_cell(load_settings(), _month(month), tenant, sku, subject)
+    seal = explanation.seal
+    if seal is None:
+        tell(f"{month} {tenant} {sku}: not closed yet, as of now")
+    else:
+        cell = next((c for c in seal.counts if (c.tenant, c.sku) == (tenant, sku)), None)
+        sealed = f"{cell.active_users} active users, digest {cell.digest}" if cell else "no active user"
+        tell(f"{month} {tenant} {sku}: as sealed in revision {seal.revision}: {sealed}")
+    rows = ((s.subject, s.first_login, s.source, s.id) for page in explanation.pages for s in page)
+    show(format, ("subject", "first_login", "source", "id"), rows)
+
+
+def _month(text: str) -> date:
+    try:
+        return parse_month(text)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def _rows(found: list[Count]) -> list[tuple[str, str, str, int]]:
+    return [(month_name(c.month), c.tenant, c.sku, c.active_users) for c in found]
+
+
+def _unknown(month: str, known: list[str]) -> None:
+    span = f"logins are stored for {', '.join(known[-12:])}" if known else "no login is stored at all"
+    raise CheckFailed(f"no login of {month} is stored; {span}. Is the worker running (`rollcall worker --drain`)?")

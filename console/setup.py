@@ -1,0 +1,72 @@
+"""`rollcall settings`, `migrate`, `catalogue`: what must be in place before anything is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclopts import App
+from pydantic import BaseModel, SecretStr
+
+from console.output import Format, show, tell
+from infra.catalogue import apply as apply_catalogue
+from infra.catalogue import checked, stored_versions
+from infra.clickhouse.client import connect, explained
+from infra.errors import ConfigurationError
+from infra.migrate import migrate as migrate_all
+from schemas.settings import load_settings, setting_names
+
+catalogue = App(name="catalogue", help="What may be counted, and by which rules.")
+
+
+def settings(*, format: Format = "table") -> None:
+    """List every setting with its value and meaning."""
+    loaded = load_settings()
+    rows = []
+    for variable, field in setting_names().items():
+        group, _, name = variable.removeprefix("ROLLCALL_").lower().partition("_")
+        part = getattr(loaded, group, None)
+        value = getattr(part, name) if isinstance(part, BaseModel) else getattr(loaded, f"{group}_{name}".strip("_"))
+        shown = "(secret)" if isinstance(value, SecretStr) else value
+        rows.append((variable, "" if shown is None else str(shown), field.description or ""))
+    show(format, ("setting", "value", "meaning"), rows)
+
+
+def migrate() -> None:
+    """Create or bring up to date ClickHouse's tables and views, Kafka's topics, and the first catalogue version."""
+    migrate_all(load_settings(), tell)
+
+
+@catalogue.command
+def check(file: Path, /) -> None:
+    """Check a catalogue file; every fault is named with its line. Nothing is stored."""
+    checked(_text(file), str(file))
+    tell(f"{file}: no faults")
+
+
+@catalogue.command
+def apply(file: Path, /) -> None:
+    """Store a catalogue file as the next version; it holds from its control records on. Safe to repeat."""
+    loaded = load_settings()
+    text = _text(file)
+    with explained(loaded.clickhouse):
+        result = apply_catalogue(loaded, connect(loaded), text, str(file))
+    done = "stored as" if result.stored else "is already"
+    tell(f"{file} {done} version {result.version}; it holds for every login that reaches Kafka from now on")
+
+
+@catalogue.command
+def history(*, format: Format = "table") -> None:
+    """List the stored versions."""
+    loaded = load_settings()
+    with explained(loaded.clickhouse):
+        versions = stored_versions(connect(loaded))
+    show(format, ("version", "sha256", "stored_at"), [(v.version, v.sha256, v.stored_at) for v in versions])
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file} is not UTF-8 text: save it as UTF-8 YAML") from None
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read ({error.strerror}): name a catalogue file") from None
