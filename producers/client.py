@@ -24,7 +24,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 from infra.errors import ConfigurationError, OutOfReach, RollcallError
 from infra.kafka.connection import kafka_python_options
 from producers.packing import STRUCTURED, Packer, Record, partition_of
-from producers.topic import topic_facts
+from producers.topic import topic_limits
 from schemas.event import LoginEvent
 from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings
@@ -68,7 +68,7 @@ class LoginProducer:
     Times are in seconds: `linger` until a record that is not full is closed, `send_seconds` that `send` waits
     for room, `delivery_seconds` until a record without acknowledgement has failed.
 
-    Raises OutOfReach when no broker answers in `connect_seconds`, ConfigurationError for a missing topic.
+    Raises OutOfReach when no broker answers in `connect_seconds`, CheckFailed for a missing topic.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class LoginProducer:
         self._settings, self._clock, self._on_delivery = settings, clock, on_delivery
         self._buffer_bytes, self._send_seconds, self._delivery_seconds = buffer_bytes, send_seconds, delivery_seconds
         options = kafka_python_options(settings)
-        topic = topic_facts(options, settings.topic, connect_seconds)
+        topic = topic_limits(options, settings.topic, connect_seconds)
         self.max_event_bytes = topic.max_message_bytes - OVERHEAD
         """An event of more bytes is refused as too_large."""
         self._partitions = topic.partitions
@@ -221,6 +221,8 @@ class LoginProducer:
         self._settle(partition, events, size, metadata.offset, None)
 
     def _settle(self, partition: int, events: int, size: int, offset: int | None, error: Exception | None) -> None:
+        if self._on_delivery is not None:  # first, so that whoever waits for the numbers below has seen it
+            self._on_delivery(Delivery(partition, events, offset, error))
         with self._moved:
             self._bytes_on_their_way -= size
             if error is None:
@@ -230,8 +232,6 @@ class LoginProducer:
                 self._unflushed_failures += events
                 self._error = error
             self._moved.notify_all()
-        if self._on_delivery is not None:
-            self._on_delivery(Delivery(partition, events, offset, error))
 
     def _tick(self, pause: float) -> None:
         while not self._closed.wait(pause):

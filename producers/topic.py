@@ -7,7 +7,7 @@ from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from infra.errors import ConfigurationError
+from infra.errors import CheckFailed
 from infra.kafka.connection import admin_client
 
 DEFAULT_MAX_MESSAGE = 1_048_588
@@ -15,24 +15,24 @@ DEFAULT_MAX_MESSAGE = 1_048_588
 
 
 @dataclass(frozen=True, slots=True)
-class TopicFacts:
+class TopicLimits:
     partitions: int
     max_message_bytes: int
 
 
-def topic_facts(options: dict[str, Any], topic: str, seconds: float) -> TopicFacts:
+def topic_limits(options: dict[str, Any], topic: str, seconds: float) -> TopicLimits:
     """Asks the cluster, with the options of a kafka-python client.
 
-    Raises OutOfReach when nobody answers in `seconds`, ConfigurationError when there is no such topic.
+    Raises OutOfReach when nobody answers in `seconds`, CheckFailed when there is no such topic.
     """
     limit = ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": None})
     with admin_client(options, seconds) as admin:
         partitions = admin.describe_topics([topic])[0]["partitions"]
         if not partitions:
-            raise ConfigurationError(
-                f"Kafka at {','.join(options['bootstrap_servers'])} has no topic {topic!r} (or hides it from this "
-                f"account): run `rollcall migrate`, which makes it, or set ROLLCALL_KAFKA_TOPIC"
+            raise CheckFailed(
+                f"there is no topic {topic} on Kafka at {','.join(options['bootstrap_servers'])}, or this account may "
+                f"not see it: `rollcall migrate` creates it"
             )
         found = admin.describe_configs([limit], config_filter="all").get("topic", {}).get(topic, {})
     largest = found.get("max.message.bytes", {}).get("value") or DEFAULT_MAX_MESSAGE
-    return TopicFacts(len(partitions), int(largest))
+    return TopicLimits(len(partitions), int(largest))
