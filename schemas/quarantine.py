@@ -71,7 +71,11 @@ class Origin(NamedTuple):
     def parse(cls, text: str) -> Origin:
         """The reverse of str(). ValueError if it is none."""
         topic_id, partition, offset, place = text.split("/")
-        return cls(topic_id, int(partition), int(offset), int(place))
+        origin = cls(topic_id, int(partition), int(offset), int(place))
+        held = 0 <= origin.partition < 1 << 31 and 0 <= origin.offset < 1 << 63 and -1 <= origin.place < 1 << 31
+        if not held or str(origin) != text:
+            raise ValueError(f"{text!r} is no place in a log")
+        return origin
 
 
 class Refusal(Exception):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+Headers = Sequence[tuple[str, bytes | None]]
+"""A record's headers, as they came; Kafka lets a name come twice, and without a value."""
+
 
 class Partition(NamedTuple):
     """A topic's partition, as Faust and aiokafka name it."""
@@ -27,7 +30,7 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Headers: ...
 
 
 class Batch:

@@ -6,12 +6,13 @@ the contract decides. What msgspec does not look at is looked at here, over the 
 - a member named twice: each member and each string value has two quotes, so a count that fits the members that
   were read leaves no room for another one (an escaped quote only makes the count too large);
 - characters that CloudEvents forbids: printable ASCII without an escape holds none, other text is tested by string;
-- a time whose seventh digit would round it up into the next second.
+- a time whose seventh digit would round it up into the next second, or that lies outside of years 1 to 9999 in UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
@@ -20,6 +21,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.event import MAX_ID, MAX_NAME, MAX_SUBJECT, LoginEvent, event_from, read_event, read_json
 from schemas.quarantine import Refusal
+from stream_jobs.dedup.batch import Headers
 
 BATCH_TYPE = b"application/cloudevents-batch+json"
 EVENT_TYPE = b"application/cloudevents+json"
@@ -93,20 +95,27 @@ def read_run(values: list[bytes]) -> list[Event] | None:
 
 def _agreed(raw: bytes, events: list[Event]) -> bool:
     """Whether the contract is sure to accept these events of these bytes, with the same meaning."""
-    quotes = raw.count(b'"')
-    if quotes != len(events) * _PLAIN_QUOTES and quotes != sum(map(_quotes, events)):
+    escaped = b"\\" in raw
+    hidden = escaped and (b"\\u002" in raw or b"\\u003" in raw)  # a dot or a digit as an escape
+    if (b".999999" in raw or hidden) and any(event.time.microsecond == 0 for event in events):
         return False
-    if b".999999" in raw and any(event.time.microsecond == 0 for event in events):
+    if (not raw.isascii() or escaped or b"\x7f" in raw) and not all(map(_printable, events)):
         return False
-    if (not raw.isascii() or b"\\" in raw or b"\x7f" in raw) and not all(map(_printable, events)):
-        return False
+    complete = True
     for event in events:
-        if event.subject.isspace() or (event.data.sku is UNSET and event.data.product is UNSET):
+        data = event.data
+        if data.sku is UNSET or data.tenant is UNSET:
+            if data.sku is UNSET and data.product is UNSET:
+                return False
+            complete = False
+        if event.subject.isspace() or not 1 < event.time.year < 9999:
             return False
-    return True
+    # Complete events have at least the plain number each, so their sum leaves no room for a member named twice.
+    quotes = raw.count(b'"')
+    return (complete and quotes == len(events) * _PLAIN_QUOTES) or quotes == sum(map(_quotes, events))
 
 
-def read_carefully(raw: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Iterator[Item]:
+def read_carefully(raw: bytes | None, headers: Headers) -> Iterator[Item]:
     """Every event of a record, or its Refusal, by the contract. One bad event costs no neighbour."""
     content_type = _content_type(headers)
     try:
@@ -136,33 +145,59 @@ def fast_form(event: LoginEvent) -> Event:
     return msgspec.convert(event.model_dump(exclude_none=True), Event)
 
 
-def _content_type(headers: Sequence[tuple[str, bytes]]) -> bytes | None:
+def _content_type(headers: Headers) -> bytes | None:
     for name, value in headers:
         if name.lower() == "content-type":
-            return value.split(b";")[0].strip().lower()
+            return (value or b"").split(b";")[0].strip().lower()
     return None
 
 
 def _parts(raw: bytes) -> list[bytes]:
-    """The elements of a JSON array, each with its bytes as they came."""
+    """The elements of a JSON array, each with its bytes as they came, whether they are JSON or not."""
     try:
-        raw.decode("utf-8")
         return [bytes(part) for part in _raws(raw)]
-    except UnicodeDecodeError as error:
-        raise Refusal("not_utf8", f"byte {error.start} of {len(raw)} is not UTF-8") from None
-    except RecursionError:
-        raise Refusal("nested_too_deep", "the array's elements are nested too deeply") from None
-    except msgspec.DecodeError as error:
-        raise Refusal("not_json", f"not an array of events: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        parts = _split(raw)
+        if parts is None:
+            raise Refusal("not_json", f"not an array of events: {error}") from None
+        return parts
 
 
-def _binary_mode(raw: bytes, headers: Sequence[tuple[str, bytes]]) -> LoginEvent:
+_MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
+
+
+def _split(raw: bytes) -> list[bytes] | None:
+    """The elements of an array with an element that is not JSON, by brackets and strings alone; None if cut off."""
+    parts: list[bytes] = []
+    depth = start = 0
+    if raw.lstrip()[:1] != b"[":
+        return None
+    for found in _MARK.finditer(raw):
+        mark = found.group()
+        if mark in b"[{":
+            depth += 1
+            start = start or found.end()
+        elif mark == b'"':  # without its counterpart
+            return None
+        elif depth == 1 and mark in b",]}":
+            parts.append(raw[start : found.start()].strip())
+            start = found.end()
+        if mark in b"]}":
+            depth -= 1
+            if depth == 0:
+                return parts if not raw[start:].strip() else None
+    return None
+
+
+def _binary_mode(raw: bytes, headers: Headers) -> LoginEvent:
     """CloudEvents' binary mode: attributes in `ce_` headers, the value is `data`."""
     event = {"data": read_json(raw)}
     for name, value in headers:
         if name.startswith("ce_"):
+            if name[3:] in event:
+                raise Refusal("duplicate_member", f"header {name!a} stands twice, or beside the value")
             try:
-                event[name[3:]] = value.decode("utf-8")
+                event[name[3:]] = None if value is None else value.decode("utf-8")
             except UnicodeDecodeError:
                 raise Refusal("not_utf8", f"header {name!a} is not UTF-8") from None
     return event_from(event)

@@ -11,13 +11,13 @@ gives the same rows in the end.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import NamedTuple
 
 from schemas.control import CONTROL_TYPE, ControlRecord, read_control
 from schemas.quarantine import Origin, Refusal
-from stream_jobs.dedup.batch import Batch, Record
+from stream_jobs.dedup.batch import Batch, Headers, Record
 from stream_jobs.dedup.cache import Slot
 from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE, Event, Item, read_carefully, read_fast, read_run
 from stream_jobs.dedup.replay import Replay, read_replay
@@ -45,7 +45,7 @@ class Refused(NamedTuple):
     origin: Origin
     replay: int
     raw: bytes
-    headers: Sequence[tuple[str, bytes]]
+    headers: Headers
     refusal: Refusal
     event: Event | None
     """The event where the contract accepts it and only catalogue or time refuse it."""
@@ -124,6 +124,9 @@ class Folder:
         cells, close, add = self._resolver.cells, self._close, self.folded.add
         for index, event in enumerate(events):
             data, time, subject = event.data, event.time.timestamp(), event.subject
+            if time > horizon:
+                left.append(index)
+                continue
             cell = cells.get((data.tenant, data.sku))
             if cell is None and (cell := self._cell(event)) is None:
                 left.append(index)
@@ -136,12 +139,9 @@ class Folder:
             known = slot.young.get(subject)
             if known is not None:
                 days, first, recorded_in = known
-                if days & bit and time > first and close >= recorded_in and time <= horizon:
+                if days & bit and time > first and close >= recorded_in:
                     continue
-            if time > horizon:
-                left.append(index)
-            else:
-                add(slot, subject, bit, (time, event.source, event.id), close)
+            add(slot, subject, bit, (time, event.source, event.id), close)
         self.folded.events.update(map(_source, events))
         for index in left:  # counted when they are read again
             self.folded.events[events[index].source] -= 1
@@ -166,12 +166,13 @@ class Folder:
             self._control(record)
             return
         left: list[int] | None = None
-        if record.value and (not headers or headers in (_PLAIN, _PACKED)):
-            events = read_fast(record.value)
+        value = record.value
+        if value and (not headers or headers == (_PACKED if value[:1] == b"[" else _PLAIN)):
+            events = read_fast(value)
             if events is not None and not (left := self._take(events, self._horizon(record.timestamp))):
                 return
         replay = read_replay(headers)
-        for item in read_carefully(record.value, headers):
+        for item in read_carefully(value, headers):
             if left is None or item.place in left:
                 self._item(record, item, replay)
 
@@ -183,9 +184,10 @@ class Folder:
                 raise item.event
             event = item.event
             time = event.time.timestamp()
-            slot, bit = self._resolver.cell(event).day(time)
-            if time > self._horizon(record.timestamp):
+            cell = self._resolver.cell(event)
+            if time > self._horizon(record.timestamp):  # first: a calendar has no room for the year 9999
                 raise Refusal("in_the_future", "the time lies beyond the append time by more than the tolerance")
+            slot, bit = cell.day(time)
         except Refusal as refusal:
             origin = Origin(self._topic_id, self._partition, record.offset, item.place)
             self.folded.refused.append(Refused(

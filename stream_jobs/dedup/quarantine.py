@@ -55,7 +55,7 @@ class Quarantine:
             await self._producer.stop()
 
 
-def _headers(refused: Refused) -> list[tuple[str, bytes]]:
+def _headers(refused: Refused) -> list[tuple[str, bytes | None]]:
     kept = own_headers(refused.headers)
     if refused.origin.place >= 0 and not any(name.startswith("ce_") for name, _ in kept):
         kept = [("content-type", EVENT_TYPE)]  # one element of an array is an event by itself

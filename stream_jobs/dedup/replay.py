@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.quarantine import Origin
-
-Headers = Sequence[tuple[str, bytes]]
+from stream_jobs.dedup.batch import Headers
 
 ORIGIN, REPLAY = "rollcall-origin", "rollcall-replay"
 REASON, DETAIL, APPENDED = "rollcall-reason", "rollcall-detail", "rollcall-append-time"
@@ -24,19 +22,20 @@ class Replay(NamedTuple):
 def read_replay(headers: Headers) -> Replay | None:
     """The replay that a record's headers tell of; headers that cannot be read make it an event like any other."""
     found = dict(headers)
-    if ORIGIN not in found or REPLAY not in found:
+    origin, number = found.get(ORIGIN), found.get(REPLAY)
+    if origin is None or number is None:
         return None
     try:
-        replay = Replay(Origin.parse(found[ORIGIN].decode("ascii")), int(found[REPLAY]))
+        replay = Replay(Origin.parse(origin.decode("ascii")), int(number))
     except ValueError:
         return None
-    return replay if replay.number > 0 else None
+    return replay if 0 < replay.number < 1 << 32 else None
 
 
 def replay_headers(replay: Replay) -> list[tuple[str, bytes]]:
     return [(ORIGIN, str(replay.origin).encode()), (REPLAY, str(replay.number).encode())]
 
 
-def own_headers(headers: Headers) -> list[tuple[str, bytes]]:
+def own_headers(headers: Headers) -> list[tuple[str, bytes | None]]:
     """A record's headers without Rollcall's: content type and CloudEvents' attributes, as they came."""
     return [(name, value) for name, value in headers if not name.startswith(PREFIX)]

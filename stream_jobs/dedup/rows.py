@@ -113,9 +113,9 @@ def glimpse(refused: Refused) -> tuple[str, datetime | None]:
         seen = _look(refused.raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         seen = _Glimpse()
-        for name, value in refused.headers:
-            if name == "ce_source":
-                seen.source = value.decode("utf-8", "replace")
+    for name, value in refused.headers:  # binary mode
+        if name in ("ce_source", "ce_time") and value is not None:
+            setattr(seen, name[3:], value.decode("utf-8", "replace"))
     source, time = seen.source, None
     if not isinstance(source, str) or not 0 < len(source) <= MAX_ID or not source.isprintable():
         source = UNKNOWN_SOURCE
