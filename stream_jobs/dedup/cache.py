@@ -19,6 +19,9 @@ class Known(NamedTuple):
     """The first event's time in epoch seconds; exact to the microsecond until the year 2100."""
     recorded_in: int
 
+    def join(self, other: Known) -> Known:
+        return Known(self.days | other.days, min(self.first, other.first), min(self.recorded_in, other.recorded_in))
+
 
 class Slot:
     """The rows of one (month, tenant, SKU), by the subject as it was spelled.
@@ -58,13 +61,12 @@ class Cache:
 
     def learn(self, slot: Slot, subject: str, stored: Known) -> None:
         """A row that ClickHouse has acknowledged, joined with what was known of it."""
-        known = self.recall(slot, subject)
-        if known is None:
-            self._enter(slot, subject, stored)
+        if (known := slot.young.get(subject)) is not None:
+            slot.young[subject] = known.join(stored)
+        elif (known := slot.old.pop(subject, None)) is not None:
+            self._enter(slot, subject, known.join(stored))
         else:
-            slot.young[subject] = Known(
-                known.days | stored.days, min(known.first, stored.first), min(known.recorded_in, stored.recorded_in)
-            )
+            self._enter(slot, subject, stored)
 
     def __len__(self) -> int:
         return sum(len(slot.young) + len(slot.old) for slot in self._slots.values())
