@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from schemas.calendar import zone_named
 from schemas.event import Text
+from schemas.identity import canonical
 
 Path = tuple[str | int, ...]
 
@@ -132,6 +133,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a list or mapping stands as a key", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -180,7 +183,7 @@ def _contradictions(c: Catalogue) -> Iterator[tuple[Path, str]]:
     owner: dict[str, str] = {}
     for i, tenant in enumerate(c.tenants):
         for j, domain in enumerate(tenant.domains):
-            other = owner.setdefault(domain.casefold(), tenant.id)
+            other = owner.setdefault(canonical(domain), tenant.id)
             if other != tenant.id:
                 yield ("tenants", i, "domains", j), f"{domain!r} belongs to {other!r} already; a domain has one tenant"
     for i, sku in enumerate(c.skus):

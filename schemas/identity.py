@@ -19,6 +19,5 @@ def canonical(subject: str, fold_case: bool = True) -> str:
 
 
 def domain_of(subject: str) -> str | None:
-    """The case-folded UPN suffix of a user name (`alice@Customer.example` → `customer.example`), or None."""
-    _, at, suffix = subject.strip().rpartition("@")
-    return suffix.casefold() if at and suffix else None
+    """The canonical UPN suffix of a user name (`alice@Customer.example` → `customer.example`), or None."""
+    return canonical(subject).rpartition("@")[2] or None if "@" in subject else None

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from schemas.calendar import day_start, epoch_us, locate, zone_named
 from schemas.catalogue import Catalogue, Product, Sku
-from schemas.identity import domain_of
+from schemas.identity import canonical, domain_of
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.cache import Cache, Slot
 from stream_jobs.dedup.decode import Event
@@ -73,7 +73,7 @@ class Resolver:
         self._skus = {sku.id: sku for sku in catalogue.skus}
         self._zones = {sku.id: catalogue.programmes[sku.programme].time_zone for sku in catalogue.skus}
         self._products = {(p.source, p.product): p for p in catalogue.products}
-        self._domains = {d.casefold(): tenant.id for tenant in catalogue.tenants for d in tenant.domains}
+        self._domains = {canonical(d): tenant.id for tenant in catalogue.tenants for d in tenant.domains}
         self._floor = epoch_us(datetime(floor.year, floor.month, floor.day, tzinfo=UTC)) / 1e6
         self._cache = cache
 
