@@ -96,8 +96,8 @@ class WorkerSettings(_Group):
     @field_validator("floor")
     @classmethod
     def _representable(cls, value: date) -> date:
-        if value < date(1970, 1, 1):
-            raise ValueError("is before 1970-01-01, the first day that ClickHouse's Date holds")
+        if value < date(1970, 1, 2):  # which is in no month before 1970-01 in any zone
+            raise ValueError("is before 1970-01-02, and ClickHouse's Date holds no month before 1970-01")
         return value
 
 
@@ -196,7 +196,8 @@ def _sentence(error: Any) -> str:
         near = difflib.get_close_matches(variable, setting_names(), 1)
         return f"{'.'.join(path)}: there is no such setting" + (f"; did you mean {_dotted(near[0])}?" if near else "")
     secret = field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
-    value = "(secret)" if secret else repr(error["input"])
+    # A fault of a whole group would show the secrets in it.
+    value = "(secret)" if secret else repr(error["input"]) if field is not None else "(not shown)"
     cure = _cure(field) if field is not None else "see `rollcall settings`"
     return f"{'.'.join(path)} = {value}: {error['msg']}; set {variable} or {'.'.join(path)} in rollcall.toml: {cure}"
 
