@@ -34,16 +34,20 @@ class Cap:
 
     def judge(self, batch: Batch, folded: Folded) -> Trip | None:
         """Adds a batch to the tally; the worst source over the cap, if any."""
-        refused = Counter(glimpse(each)[0] for each in folded.refused if each.replay == 0)
+        partition = batch.partition.partition
+        refused: Counter[str] = Counter()
+        for each in folded.refused:
+            source = glimpse(each)[0]
+            if each.replay == 0 and each.origin.offset >= self._lifts.get(source, {}).get(partition, 0):
+                refused[source] += 1
         self._refused += refused
         self._events += folded.events + refused
-        tripped = None
-        for source in refused:
-            events, bad = self._events[source], self._refused[source]
-            if batch.last < self._lifts.get(source, {}).get(batch.partition.partition, 0):
-                self._events[source] = self._refused[source] = 0
-            elif events >= self._sample and bad > self._ratio * events:
-                tripped = Trip(source, events, bad)
+        over = [
+            Trip(source, self._events[source], self._refused[source])
+            for source in refused
+            if self._events[source] >= self._sample and self._refused[source] > self._ratio * self._events[source]
+        ]
+        tripped = max(over, key=lambda trip: trip.refused / trip.events, default=None)
         for source, events in self._events.items():
             if events > WINDOW * self._sample:
                 self._events[source] //= 2
