@@ -7,6 +7,7 @@ production cluster differ in settings only.
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -94,7 +95,7 @@ def admin_client(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) ->
     """
     where = ",".join(options["bootstrap_servers"])
     if (reason := _unreachable(options["bootstrap_servers"], min(seconds, 3.0))) is not None:
-        raise OutOfReach(_no_answer(where, options["security_protocol"], reason))
+        raise OutOfReach(_no_answer(where, reason))
     from kafka import KafkaAdminClient
     from kafka import errors as kafka_errors
 
@@ -108,7 +109,7 @@ def admin_client(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) ->
                     self._net.stop()
                 raise
 
-    with _silent(logging.getLogger("kafka")):
+    with _overhearing(logging.getLogger("kafka")) as overheard:
         try:
             client = Client(
                 **options, client_id="rollcall", bootstrap_timeout_ms=int(seconds * 1000),
@@ -118,19 +119,17 @@ def admin_client(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) ->
                 yield client
             finally:
                 client.close()
-        except (
-            kafka_errors.SaslAuthenticationFailedError, kafka_errors.UnsupportedSaslMechanismError,
-            kafka_errors.IllegalSaslStateError, kafka_errors.AuthorizationError,
-        ) as error:
+        except kafka_errors.AuthorizationError as error:
             raise OutOfReach(
-                f"Kafka at {where} does not let us in ({type(error).__name__}): check ROLLCALL_KAFKA_SASL_USER, "
-                "ROLLCALL_KAFKA_SASL_PASSWORD, ROLLCALL_KAFKA_SASL_MECHANISM and the account's rights"
+                f"Kafka at {where} does not allow this account to do that ({type(error).__name__}): give it the "
+                "right, or set another in ROLLCALL_KAFKA_SASL_USER and ROLLCALL_KAFKA_SASL_PASSWORD"
             ) from None
         except (
             kafka_errors.KafkaTimeoutError, kafka_errors.KafkaConnectionError, kafka_errors.NodeNotReadyError,
-            OSError,
+            kafka_errors.SaslAuthenticationFailedError, OSError,
         ) as error:
-            raise OutOfReach(_no_answer(where, options["security_protocol"], _words(error, seconds))) from None
+            reason = overheard.reason or str(error) or type(error).__name__
+            raise OutOfReach(_no_welcome(where, options["security_protocol"], reason)) from None
         except kafka_errors.KafkaError as error:
             raise RollcallError(f"Kafka at {where} refuses: {type(error).__name__}: {error}") from None
 
@@ -149,19 +148,21 @@ def _unreachable(servers: Sequence[str], seconds: float) -> str | None:
     return reason
 
 
-def _words(error: BaseException, seconds: float) -> str:
-    from kafka import errors as kafka_errors
+def _no_answer(where: str, reason: str) -> str:
+    return (
+        f"Kafka at {where} does not answer ({reason}): `rollcall up` starts the local stack; for another cluster "
+        "set ROLLCALL_KAFKA_BOOTSTRAP"
+    )
 
-    if isinstance(error, kafka_errors.KafkaTimeoutError):
-        return f"nothing that speaks Kafka there within {seconds:.0f} s"
-    return str(error) or type(error).__name__
 
-
-def _no_answer(where: str, security: str, reason: str) -> str:
-    cure = "`rollcall up` starts the local stack; for another cluster set ROLLCALL_KAFKA_BOOTSTRAP"
-    if security != "PLAINTEXT":
-        cure += f", and check that its listener speaks {security} with the authority in ROLLCALL_KAFKA_CA_FILE"
-    return f"Kafka at {where} does not answer ({reason}): {cure}"
+def _no_welcome(where: str, security: str, reason: str) -> str:
+    """For a server that takes the connection; a broker that refuses an account often just hangs up."""
+    checks = [f"that a Kafka listener of the kind {security} is there (ROLLCALL_KAFKA_BOOTSTRAP, …_SECURITY)"]
+    if "SSL" in security:
+        checks.append("ROLLCALL_KAFKA_CA_FILE, …_CERT_FILE and …_KEY_FILE")
+    if "SASL" in security:
+        checks.append("ROLLCALL_KAFKA_SASL_USER, …_SASL_PASSWORD and …_SASL_MECHANISM")
+    return f"{where} takes the connection, but Kafka there does not let us in ({reason}): check {'; '.join(checks)}"
 
 
 @dataclass(frozen=True)
@@ -180,11 +181,26 @@ def cluster_facts(options: Mapping[str, Any], seconds: float = ANSWER_SECONDS) -
     return ClusterFacts(str(found["cluster_id"]), len(live))
 
 
+class _Overheard(logging.Handler):
+    """Keeps why the first connection failed: the library logs it, but its exception names only the deadline."""
+
+    _FAILED = re.compile(r"Bootstrap connection to \S+ failed: (.*?)(?: \(backoff .*)?$", re.DOTALL)
+
+    reason: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Later ones may only have run out of what was left of the time.
+        if self.reason is None and (failed := self._FAILED.search(record.getMessage())):
+            self.reason = failed[1].removeprefix("KafkaConnectionError: ")
+
+
 @contextmanager
-def _silent(logger: logging.Logger) -> Iterator[None]:
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+def _overhearing(logger: logging.Logger) -> Iterator[_Overheard]:
+    handler, propagated = _Overheard(), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
     try:
-        yield
+        yield handler
     finally:
-        logger.setLevel(level)
+        logger.propagate = propagated
+        logger.removeHandler(handler)
