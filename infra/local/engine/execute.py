@@ -19,7 +19,7 @@ from infra.local.engine.errors import (
 )
 from infra.local.engine.formats import content_type, joinable
 from infra.local.engine.guard import Guard
-from infra.local.engine.native import Revised, revises
+from infra.local.engine.native import revised, revises
 from infra.local.engine.pool import Blocks, Engine
 from infra.local.engine.request import Request
 from infra.local.engine.sessions import Lease, Sessions
@@ -28,17 +28,44 @@ from infra.local.engine.statement import Insert, insert_of, is_identifier, names
 
 _HEAD_BYTES = 1 << 20  # the words of an INSERT before its rows fit in here
 _QUERY_BYTES_MOST = 64 << 20
-_NOTHING: Callable[[], None] = lambda: None  # noqa: E731
+
+
+class Stream:
+    """What is left of a result. It holds its connection, and its session, until it has ended or is closed."""
+
+    def __init__(self, blocks: Blocks, lease: Lease, frame: Callable[[bytes], bytes]) -> None:
+        self._blocks, self._lease, self._frame = blocks, lease, frame
+        lease.held = True
+        self.ahead: bytes | None = None
+
+    def next(self) -> bytes:
+        """The next piece; b"" after the last, when connection and session are free already. Raises `QueryError`."""
+        data, self.ahead = self.ahead, None
+        if data is None:
+            try:
+                data = self._frame(self._blocks.next())
+            except BaseException:
+                self.close()
+                raise
+        if not data:
+            self.close()
+        return data
+
+    def close(self) -> None:
+        """Cancels what is left; safe to repeat."""
+        try:
+            self._blocks.close()
+        finally:
+            self._lease.end()
 
 
 @dataclass
 class Answer:
-    """`data` first, then what `next` returns until it is empty. `close` must be called."""
+    """`data` first, then what `rest` brings; `rest` must be read to its end or closed."""
 
     data: bytes
     headers: dict[str, str] = field(default_factory=dict)
-    next: Callable[[], bytes] | None = None
-    close: Callable[[], None] = _NOTHING
+    rest: Stream | None = None
 
 
 @dataclass(frozen=True)
@@ -117,16 +144,16 @@ class Executor:
         lease.apply(settings)
         format = result_format(sql) or request.default_format
         headers = {"Content-Type": content_type(format), "X-ClickHouse-Format": format}
-        revised = Revised() if reads and format == "Native" and revises(request.protocol_version) else None
-        if reads and (revised or (joinable(format) and not request.wait_end)):
-            answer = _streamed(lease, sql, format, request, headers, revised)
+        frame = revised if format == "Native" and revises(request.protocol_version) else bytes
+        if reads and joinable(format) and not request.wait_end:
+            answer = _streamed(lease, sql, format, request, headers, frame)
             if answer is not None:
                 return answer
         result = connection.query(sql, format, request.params)
         if not reads and not result.data:
             headers = {}  # a statement without a result
         headers["X-ClickHouse-Summary"] = json.dumps(result.summary)
-        return Answer(result.data, headers)
+        return Answer(frame(result.data), headers)
 
     def _external(self, lease: Lease, tables: list[forms.Table], account: Account) -> None:
         if account.readonly:
@@ -146,7 +173,7 @@ class Executor:
 
 
 def _streamed(
-    lease: Lease, sql: bytes, format: str, request: Request, headers: dict[str, str], revised: Revised | None
+    lease: Lease, sql: bytes, format: str, request: Request, headers: dict[str, str], frame: Callable[[bytes], bytes]
 ) -> Answer | None:
     """The answer block by block, or None for the few reading statements that the engine does not stream."""
     try:
@@ -156,25 +183,15 @@ def _streamed(
         if "Streaming query is not supported" in str(error):
             return None
         raise
-    lease.held = True
-    take = (lambda: revised.block(blocks.next())) if revised else blocks.next
-
-    def close() -> None:
-        _ended(blocks, lease)
-
     headers["X-ClickHouse-Summary"] = json.dumps({"read_rows": "0", "read_bytes": "0"})
+    rest = Stream(blocks, lease, frame)
     try:
-        return Answer(revised.block(first) if revised else first, headers, take, close)
+        data = frame(first)
     except BaseException:
-        close()
+        rest.close()
         raise
-
-
-def _ended(blocks: Blocks, lease: Lease) -> None:
-    try:
-        blocks.close()
-    finally:
-        lease.end()
+    rest.ahead = rest.next()
+    return Answer(data, headers, rest if rest.ahead else None)
 
 
 def _from_form(request: Request, body: Spool) -> tuple[Request, list[forms.Table]]:

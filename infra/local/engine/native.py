@@ -39,28 +39,28 @@ def revises(protocol_version: int) -> bool:
     return protocol_version >= _CUSTOM_SERIALIZATION
 
 
-class Revised:
-    """Rewrites blocks, one by one, as a client of that protocol version reads them."""
+def revised(data: bytes) -> bytes:
+    """One or more Native blocks as a client of such a version reads them. Raises NOT_IMPLEMENTED.
 
-    def block(self, data: bytes) -> bytes:
-        """`data` is one or more Native blocks without a version; empty stays empty. Raises NOT_IMPLEMENTED."""
-        out, at = [], 0
-        while at < len(data):
-            start, (columns, at) = at, _varint(data, at)
-            rows, at = _varint(data, at)
-            out += [_BLOCK_INFO, data[start:at]]
-            for _ in range(columns):
+    `data` are blocks without a version; none stays none.
+    """
+    out, at = [], 0
+    while at < len(data):
+        start, (columns, at) = at, _varint(data, at)
+        rows, at = _varint(data, at)
+        out += [_BLOCK_INFO, data[start:at]]
+        for _ in range(columns):
+            begin = at
+            size, at = _varint(data, at)
+            size, at = _varint(data, at + size)
+            type_ = data[at : at + size].decode()
+            at += size
+            out += [data[begin:at], _DEFAULT_SERIALIZATION]
+            if rows:
                 begin = at
-                size, at = _varint(data, at)
-                size, at = _varint(data, at + size)
-                type_ = data[at : at + size].decode()
-                at += size
-                out += [data[begin:at], _DEFAULT_SERIALIZATION]
-                if rows:
-                    begin = at
-                    at = _after(data, _after_prefix(at, type_), type_, rows)
-                    out.append(data[begin:at])
-        return b"".join(out)
+                at = _after(data, _after_prefix(at, type_), type_, rows)
+                out.append(data[begin:at])
+    return b"".join(out)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -62,7 +62,7 @@ class Request:
     protocol_version: int = 0  # of Native blocks in the answer
     cors: bool = False
     encoding: str = ""  # Content-Encoding of the body
-    accept: str | None = None  # Content-Encoding wished for the answer
+    accept: str | None = None  # Accept-Encoding; `enable_http_compression` is on unless the URL says otherwise
     content_type: str = ""
 
 
@@ -99,7 +99,7 @@ def parse(method: str, query_string: bytes, headers: Sequence[tuple[bytes, bytes
         protocol_version=int(version) if (version := url.get("client_protocol_version", "0")).isdecimal() else 0,
         cors=url.get("add_http_cors_header") in _TRUE,
         encoding=head.get(b"content-encoding", "").strip().lower(),
-        accept=head.get(b"accept-encoding") if url.get("enable_http_compression") in _TRUE else None,
+        accept=head.get(b"accept-encoding") if url.get("enable_http_compression", "1") in _TRUE else None,
         content_type=head.get(b"content-type", ""),
     )
 

@@ -115,27 +115,23 @@ class App:
         encoder = bodies.Encoder(encoding) if encoding else bodies.PLAIN
         if encoding:
             headers["Content-Encoding"] = encoding
+        if answer.rest is None:
+            data = await self._work(client, encoder.whole, answer.data) if encoding else answer.data
+            await _send(client.send, 200, headers, data)
+            return
         tag = secrets.token_hex(8)
         data = answer.data
         try:
-            following = await self._work(client, answer.next) if answer.next else b""
-            if not following:
-                await _send(client.send, 200, headers, await self._work(client, encoder.whole, data))
-                return
             await _start(client.send, 200, headers | {"X-ClickHouse-Exception-Tag": tag})
-            try:
-                while data and not client.gone.done():
-                    await _more(client.send, await self._work(client, encoder.encode, data))
-                    data, following = following, b""
-                    if data and answer.next:
-                        following = await self._work(client, answer.next)
-            except QueryError as error:
-                end = encoder.encode(data) + encoder.encode(_in_the_middle(error, tag)) + encoder.finish()
-                await _more(client.send, end)
-                raise _Gone from None  # leaving the answer open tells clients that know no tag
+            while data and not client.gone.done():
+                await _more(client.send, await self._work(client, encoder.encode, data))
+                data = await self._work(client, answer.rest.next)
             await client.send({"type": "http.response.body", "body": encoder.finish()})
+        except QueryError as error:
+            await _more(client.send, encoder.encode(_in_the_middle(error, tag)) + encoder.finish())
+            raise _Gone from None  # leaving the answer open tells clients that know no tag
         finally:
-            await self._in_thread(answer.close)
+            await self._in_thread(answer.rest.close)
 
     async def _work(self, client: _Client, function: Callable[..., _T], *args: Any) -> _T:
         """Runs `function` in a thread; kills its query if it only reads and its client goes away meanwhile."""
