@@ -54,9 +54,9 @@ _CATALOGUE = (
     f"concat('Customer ', toString(number)) FROM numbers({TENANTS})",
     "INSERT INTO ingest_progress SELECT 'bench', number % 4, number * 100, number * 100 + 50, now64(3), "
     "now64(3, 'UTC') - number FROM numbers(2000)",
-    "INSERT INTO seals SELECT toStartOfMonth(toDate(now('UTC')) - 31 * number), 'programme', 1, number + 1, 'UTC', 'd', "
-    "arrayMap(n -> (toString(n), 'SKU', 1, ''), range(800)), 'c', 't', 1, map(0, 1), map(0, now64(3)), map(0, 1), 'k', "
-    "now64(3) FROM numbers(36)",
+    "INSERT INTO seals SELECT toStartOfMonth(toDate(now('UTC')) - 31 * number), 'programme', 1, number + 1, 'UTC', '', "
+    "arrayMap(n -> (toString(n), 'SKU', 1, ''), range(800)), 'c', 't', 1, map(0, 1), map(0, now64(3)), map(0, 1), "
+    "'k', now64(3) FROM numbers(36)",
 )
 
 CURRENT = "month = (SELECT max(month) FROM active_users)"
