@@ -144,8 +144,9 @@ def read_json(raw: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise Refusal("not_utf8", f"byte {error.start} of {len(raw)} is not UTF-8") from None
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-        _bounded(value)
+        value = _decode(text)
+        if text.count("{") + text.count("[") > MAX_DEPTH:
+            _bounded(value)
         return value
     except RecursionError:
         raise Refusal("nested_too_deep", f"more than {MAX_DEPTH} levels") from None
@@ -176,6 +177,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
 
 
 def _bounded(value: Any, depth: int = 0) -> None:

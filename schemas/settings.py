@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -43,13 +43,17 @@ class KafkaSettings(_Group):
     replication: int = Field(1, ge=1, le=9, description="replicas of each partition")
     retention_days: int = Field(396, ge=32, description="how long `logins` is kept: how far a rebuild reaches")
     group: str = Field("rollcall", min_length=1, description="consumer group of the dedup job, without generation")
-    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how the brokers are spoken to"
+    )
     ca_file: Path | None = Field(None, description="PEM file of the authorities that sign the brokers")
     cert_file: Path | None = Field(None, description="PEM file of the client's certificate")
     key_file: Path | None = Field(None, description="PEM file of the client's key")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    sasl_user: str | None = None
-    sasl_password: SecretStr | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="how the account proves itself, with SASL"
+    )
+    sasl_user: str | None = Field(None, description="the account, with SASL")
+    sasl_password: SecretStr | None = Field(None, description="its password")
 
     @property
     def quarantine_topic(self) -> str:
@@ -68,8 +72,8 @@ class ClickHouseSettings(_Group):
     """Where the counts are stored."""
 
     url: AnyHttpUrl = Field(AnyHttpUrl("http://127.0.0.1:18123"), description="ClickHouse's HTTP(S) interface")
-    database: str = Field("rollcall", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
-    user: str = Field("rollcall", min_length=1)
+    database: str = Field("rollcall", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="letters, digits and _")
+    user: str = Field("rollcall", min_length=1, description="the account that reads and writes")
     password: SecretStr | None = Field(None, description="left out: the local stack's, from its home")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signs the server")
     cert_file: Path | None = Field(None, description="PEM file of the client's certificate")
@@ -108,8 +112,8 @@ class CloseSettings(_Group):
 class LocalSettings(_Group):
     """The local stack's ports; its addresses are always loopback."""
 
-    kafka_port: int = Field(19092, ge=1024, le=65535)
-    clickhouse_port: int = Field(18123, ge=1024, le=65535)
+    kafka_port: int = Field(19092, ge=1024, le=65535, description="a free port on this machine")
+    clickhouse_port: int = Field(18123, ge=1024, le=65535, description="a free port on this machine")
 
 
 class Settings(BaseSettings):
@@ -127,6 +131,22 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     close: CloseSettings = CloseSettings()
     local: LocalSettings = LocalSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_addresses(cls, given: Any) -> Any:
+        """Addresses that are not given are the local stack's, whatever its ports are."""
+        local = given.get("local") or {}
+        if not isinstance(local, dict):
+            return given
+        for group, name, address, port in (
+            ("kafka", "bootstrap", "127.0.0.1:{}", local.get("kafka_port")),
+            ("clickhouse", "url", "http://127.0.0.1:{}", local.get("clickhouse_port")),
+        ):
+            part = given.get(group) or {}
+            if port is not None and isinstance(part, dict) and name not in part:
+                given = {**given, group: {**part, name: address.format(port)}}
+        return given
 
     @property
     def secrets(self) -> Path:

@@ -20,18 +20,19 @@ import aiokafka
 import faust
 import stamina
 from clickhouse_connect.driver.client import Client
-from infra.keys import check_key
 
 from infra.clickhouse.client import connect, explained
 from infra.clickhouse.migrate import check_schema
 from infra.errors import CheckFailed, RollcallError
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
 from infra.kafka.topics import check_topics, describe
+from infra.keys import check_key
 from infra.secrets import pseudonym_key
 from schemas.settings import KafkaSettings, Settings
 from stream_jobs.dedup.cap import Trip
 from stream_jobs.dedup.pipeline import Pipeline, cap_sentence
 from stream_jobs.dedup.progress import Progress
+from stream_jobs.dedup.seat import take_seat
 from stream_jobs.dedup.transport import BatchApp, RawCodec, settings_of_faust
 from stream_jobs.dedup.watchdog import EXIT_RESTART, leave, watch
 
@@ -84,6 +85,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
         broker=[f"kafka://{address}" for address in addresses(kafka)],
         **settings_of_faust({
             "broker_credentials": _credentials(kafka),
+            "consumer_group_instance_id": take_seat(settings.home, group_of(settings)),
             "topic_partitions": ground.partitions,
             "broker_max_poll_records": settings.worker.max_poll_records,
             "broker_session_timeout": settings.worker.session_seconds,
