@@ -155,7 +155,13 @@ def table(engine: Process) -> str:
 # --- clickhouse-connect ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"autogenerate_session_id": False}, {"compress": False}, {"compress": "gzip"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"autogenerate_session_id": False}, {"compress": False}, {"compress": "gzip"},
+        {"form_encode_query_params": True},
+    ],
+)  # fmt: skip
 def test_clickhouse_connect_creates_inserts_and_queries(engine: Process, options: dict[str, object]) -> None:
     client = engine.client(**options)
     name = f"rollcall.c{uuid.uuid4().hex}"
@@ -485,6 +491,40 @@ def test_a_reader_cannot_lift_its_limits_by_url(engine: Process, setting: dict[s
 )  # fmt: skip
 def test_a_reader_may_read(engine: Process, sql: str) -> None:
     assert engine.ask(sql, account=READER).status == 200
+
+
+def test_what_the_engine_would_drop_in_silence_is_refused(engine: Process, table: str) -> None:
+    words = f"INSERT INTO {table} SELECT a, b FROM input('a UInt32, b String') FORMAT CSV"
+    for reply in (engine.ask(words + "\n1,x\n"), engine.ask("1,x\n", query=words)):
+        assert reply.code == "48"
+
+
+def test_a_large_body_goes_by_way_of_the_disk(engine: Process, table: str) -> None:
+    rows = 800_000
+    body = b"".join(b"%d,%s\n" % (n, b"x" * 90) for n in range(rows))
+    assert len(body) > 64 << 20
+    reply = engine.ask(body, query=f"INSERT INTO {table} FORMAT CSV")
+    assert reply.status == 200
+    assert engine.value(f"SELECT count(), uniqExact(a) FROM {table}") == f"{rows}\t{rows}"
+    assert list((engine.data / "bodies").iterdir()) == []
+
+
+def test_a_page_of_another_origin_may_ask_when_it_says_so(engine: Process) -> None:
+    request = urllib.request.Request(engine.url(), method="OPTIONS", headers={"Origin": "http://tool.example"})
+    with urllib.request.urlopen(request, timeout=5) as reply:
+        assert reply.headers["Access-Control-Allow-Origin"] == "*"
+    reply = engine.ask("SELECT 1", add_http_cors_header="1", headers={"Origin": "http://tool.example"})
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-origin" not in engine.ask("SELECT 1").headers
+
+
+def test_the_go_client_gets_its_native_blocks(engine: Process) -> None:
+    """`client_protocol_version`: block info before each block, a byte before each column's data."""
+    for sql in ("SELECT toUInt8(7) AS a, 'x' AS b", "DESCRIBE TABLE (SELECT 1 AS a)"):
+        plain = engine.ask(sql, default_format="Native").body
+        asked = engine.ask(sql, default_format="Native", client_protocol_version="54460").body
+        assert asked.startswith(b"\x01\x00\x02\xff\xff\xff\xff\x00" + plain[:2])
+        assert len(asked) == len(plain) + 8 + plain[0]
 
 
 def test_get_changes_nothing(engine: Process, table: str) -> None:

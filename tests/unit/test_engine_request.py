@@ -14,7 +14,7 @@ from infra.local.engine import bodies, forms, native
 from infra.local.engine.errors import QueryError, from_engine
 from infra.local.engine.formats import content_type, joinable
 from infra.local.engine.request import parse
-from infra.local.engine.statement import insert_of, names_file, result_format
+from infra.local.engine.statement import insert_of, names_file, result_format, takes_input
 
 
 def test_a_url_gives_query_parameters_settings_and_transport_apart() -> None:
@@ -125,6 +125,12 @@ def test_words_of_the_client_are_seen_whatever_stands_between() -> None:
     assert names_file(b"SELECT 1 INTO/**/OUTFILE 'x'")
     assert names_file(b"INSERT INTO t FROM -- x\n infile 'x'")
     assert not names_file(b"SELECT 'INTO OUTFILE x', outfile FROM t")
+
+
+def test_an_insert_that_selects_from_its_input_is_seen() -> None:
+    assert takes_input(b"INSERT INTO t SELECT a FROM input /* */ ('a Int8') FORMAT CSV\n1")
+    assert not takes_input(b"INSERT INTO t SELECT 'input(' FROM input")
+    assert not takes_input(b"SELECT input(1)")
 
 
 def test_formats() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.local.engine.errors import AUTHENTICATION_FAILED, REQUIRED_PASSWORD, QueryError
@@ -17,7 +17,7 @@ class AccountsError(Exception):
 @dataclass(frozen=True)
 class Account:
     user: str
-    password: str
+    password: str = field(repr=False)
     readonly: bool
 
 

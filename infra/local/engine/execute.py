@@ -24,7 +24,7 @@ from infra.local.engine.pool import Blocks, Engine
 from infra.local.engine.request import Request
 from infra.local.engine.sessions import Lease, Sessions
 from infra.local.engine.spool import Spool
-from infra.local.engine.statement import Insert, insert_of, is_identifier, names_file, result_format
+from infra.local.engine.statement import Insert, insert_of, is_identifier, names_file, result_format, takes_input
 
 _HEAD_BYTES = 1 << 20  # the words of an INSERT before its rows fit in here
 _QUERY_BYTES_MOST = 64 << 20
@@ -127,6 +127,12 @@ class Executor:
             raise QueryError(SYNTAX_ERROR, "Syntax error: Empty query")
         if names_file(sql):
             raise QueryError(UNKNOWN_TYPE_OF_QUERY, "INTO OUTFILE and FROM INFILE are for clients, not for HTTP")
+        if takes_input(sql):  # the embedded engine would answer "done" and insert nothing
+            raise QueryError(
+                NOT_IMPLEMENTED,
+                "INSERT … SELECT … FROM input(…) is not served here: INSERT the rows into a temporary table of a "
+                "session, then INSERT … SELECT from that",
+            )
         kind, count = connection.classify(sql)
         if count > 1:
             raise QueryError(SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")

@@ -139,7 +139,8 @@ class App:
         await asyncio.wait([working, client.gone], return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             # Not in the pool: what fills it may be the very query to kill.
-            await asyncio.to_thread(self._executor.engine.kill, client.mark)
+            with contextlib.suppress(QueryError):
+                await asyncio.to_thread(self._executor.engine.kill, client.mark)
         return await working
 
     async def _in_thread(self, function: Callable[..., _T], *args: Any) -> _T:

@@ -103,16 +103,20 @@ class Sessions:
         if session is None or ref is None:
             lease.connection.close()
             return
-        if session.connection is None:
-            lease.connection.close()
-        else:
-            for statement in lease.undo:
+        try:
+            if session.connection is None:
+                lease.connection.close()
+            for statement in lease.undo if session.connection is not None else ():
                 lease.connection.query(statement)
-        with self._lock:
-            session.busy = False
-            session.expires = self._clock() + ref.seconds
-            if ref.close:
-                self._drop((user, ref.id))
+        except QueryError:
+            session.connection = None  # not as its owner left it: rather none than a wrong one
+            lease.connection.close()
+        finally:
+            with self._lock:
+                session.busy = False
+                session.expires = self._clock() + ref.seconds
+                if ref.close:
+                    self._drop((user, ref.id))
 
     def _drop(self, key: tuple[str, str]) -> None:
         session = self._sessions.pop(key)

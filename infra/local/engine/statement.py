@@ -121,5 +121,19 @@ def names_file(sql: bytes) -> bool:
     return False
 
 
+def takes_input(sql: bytes) -> bool:
+    """Whether `sql` is an INSERT that reads its rows by the table function `input`."""
+    previous: Token | None = None
+    first = True
+    for token in tokens(sql):
+        if first and not token.is_word(b"INSERT"):
+            return False
+        first = False
+        if previous is not None and previous.is_word(b"INPUT") and token.value == b"(":
+            return True
+        previous = token
+    return False
+
+
 def is_identifier(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None
