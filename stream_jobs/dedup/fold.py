@@ -171,8 +171,15 @@ class Folder:
             events = read_fast(value)
             if events is not None and not (left := self._take(events, self._horizon(record.timestamp))):
                 return
+        items = list(read_carefully(value, headers))
         replay = read_replay(headers)
-        for item in read_carefully(value, headers):
+        if replay and (len(items) > 1 or (replay.origin.place < 0 and all(item.place >= 0 for item in items))):
+            # What was set aside as a whole can be read now. Its events stand for themselves, or a good one would hide
+            # a bad one under the same origin.
+            if replay.origin.place < 0:
+                self.folded.counted_replays.append(replay)
+            replay = None
+        for item in items:
             if left is None or item.place in left:
                 self._item(record, item, replay)
 
