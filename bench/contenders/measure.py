@@ -1,0 +1,29 @@
+"""How every contender is measured: from the first fetched record to the last processed one, wall clock and CPU."""
+
+from __future__ import annotations
+
+import json
+import time
+
+
+class Stopwatch:
+    """CPU is this process's, all threads. `start` and `lap` may be called again and again."""
+
+    def __init__(self) -> None:
+        self._begun: tuple[float, float] | None = None
+        self._ended = (0.0, 0.0)
+
+    def start(self) -> None:
+        """At the first records; later calls change nothing."""
+        if self._begun is None:
+            self._begun = time.perf_counter(), time.process_time()
+
+    def lap(self) -> None:
+        """Something was finished."""
+        self._ended = time.perf_counter(), time.process_time()
+
+    def report(self, events: int, users: int) -> None:
+        """One JSON line on standard output, for the bench that started this process."""
+        begun = self._begun or self._ended
+        wall, cpu = self._ended[0] - begun[0], self._ended[1] - begun[1]
+        print(json.dumps({"events": events, "users": users, "wall": wall, "cpu": cpu}))
