@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
-from clickhouse_connect.driver import httputil
+from clickhouse_connect.driver import httputil, options
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from infra.errors import ConfigurationError, OutOfReach, RollcallError
 from infra.secrets import clickhouse_password
 from schemas.settings import ClickHouseSettings, Settings
+
+# The driver imports pandas, numpy and pyarrow with the first insert, where they are installed, to look whether it was
+# given a data frame: seconds for nothing, since it never is.
+for _library in ("pd", "pd_time_test", "np", "arrow", "pl"):
+    vars(options).setdefault(_library, None)
 
 # Codes that another try of the same statement may cure: the server is busy, starting, out of room for a while.
 RETRYABLE = frozenset({
