@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import clickhouse_connect
@@ -15,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from infra.clickhouse.migrate import views
 from infra.secrets import dashboards_password
 from schemas.calendar import next_month, zone_named
+from schemas.quarantine import REASONS
 from schemas.settings import Settings
 
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
@@ -188,3 +191,20 @@ def test_every_view_and_column_says_what_it_is(client: Client) -> None:
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' AND comment = ''"
     ).result_rows
     assert found == []
+
+
+def test_the_documentation_holds(settings: Settings, client: Client) -> None:
+    """docs/sql.md names every view with its columns in order, every reason, and samples that run."""
+    text = (Path(__file__).parents[2] / "docs" / "sql.md").read_text("utf-8")
+    documented = dict(re.findall(r"^## (\w+)\n\n`([^`]+)`\n", text, re.MULTILINE))
+    actual = {
+        view.name: ", ".join(row[0] for row in client.query(f"DESCRIBE TABLE {view.name}").result_rows)
+        for view in views()
+    }
+    assert documented == actual
+    for reason, what in REASONS.items():
+        assert f"| `{reason}` | {what} |" in text
+    samples = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    assert len(samples) == len(actual)
+    for sample in samples:
+        client.query(sample.replace("rollcall.", f"{settings.clickhouse.database}."))
