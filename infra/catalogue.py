@@ -93,31 +93,33 @@ def store(client: Client, version: int, text: str) -> None:
     Raises CheckFailed when another text has the number, else the driver's errors.
     """
     catalogue = parse_catalogue(text)
-    _insert(
-        client, "catalogue_versions", ["version", "sha256", "yaml"], [[version, digest(text), text]],
-        # Of two that store this number at once, ClickHouse keeps the first; the other one sees it below.
-        insert_deduplication_token=f"catalogue-{version}",
-    )  # fmt: skip
-    found = client.query(
-        "SELECT sha256 FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
-    ).result_rows
-    if {row[0] for row in found} != {digest(text)}:
+    if not _digests(client, version):
+        _insert(
+            client, "catalogue_versions", ["version", "sha256", "yaml"], [[version, digest(text), text]],
+            # Of two that store this number at once, ClickHouse keeps the first; the other one sees it below. What was
+            # stored long ago is not left to the token: a replicated table forgets tokens after a while.
+            insert_deduplication_token=f"catalogue-{version}",
+        )  # fmt: skip
+    if _digests(client, version) != {digest(text)}:
         raise CheckFailed(
             f"somebody else stored catalogue version {version} in the same moment: see `rollcall catalogue history`, "
             f"then run it again"
         )
-    _insert(
-        client, "catalogue_skus",
-        ["version", "sku", "name", "programme", "time_zone", "family", "deployment", "unit"],
-        [
-            [version, s.id, s.name, s.programme, catalogue.programmes[s.programme].time_zone, s.family, s.deployment,
-             s.unit]
-            for s in catalogue.skus
-        ],
-    )  # fmt: skip
-    _insert(
-        client, "catalogue_tenants", ["version", "tenant", "name"], [[version, t.id, t.name] for t in catalogue.tenants]
-    )
+    zones = {name: programme.time_zone for name, programme in catalogue.programmes.items()}
+    skus = [
+        [version, s.id, s.name, s.programme, zones[s.programme], s.family, s.deployment, s.unit] for s in catalogue.skus
+    ]
+    columns = ["version", "sku", "name", "programme", "time_zone", "family", "deployment", "unit"]
+    _insert(client, "catalogue_skus", columns, skus)
+    tenants = [[version, t.id, t.name] for t in catalogue.tenants]
+    _insert(client, "catalogue_tenants", ["version", "tenant", "name"], tenants)
+
+
+def _digests(client: Client, version: int) -> set[str]:
+    rows = client.query(
+        "SELECT sha256 FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
+    ).result_rows
+    return {row[0] for row in rows}
 
 
 def announce(settings: Settings, client: Client, version: int) -> Written:
