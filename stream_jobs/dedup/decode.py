@@ -117,15 +117,13 @@ def _agreed(raw: bytes, events: list[Event]) -> bool:
 
 def read_carefully(raw: bytes | None, headers: Headers) -> Iterator[Item]:
     """Every event of a record, or its Refusal, by the contract. One bad event costs no neighbour."""
-    content_type = _content_type(headers)
+    kind = content_type(headers)
     try:
         if raw is None or not raw:
             raise Refusal("empty", "the record has no value")
-        if content_type is None and any(name == "ce_specversion" for name, _ in headers):
-            content_type = JSON_TYPE
-        if content_type == BATCH_TYPE or (content_type is None and raw.lstrip()[:1] == b"["):
+        if kind == BATCH_TYPE or (kind is None and raw.lstrip()[:1] == b"["):
             parts = _parts(raw)
-        elif content_type in (None, EVENT_TYPE, JSON_TYPE):
+        elif kind in (None, EVENT_TYPE, JSON_TYPE):
             parts = [raw]
         else:
             raise Refusal("not_an_event", "the record's content type is none of CloudEvents'")
@@ -134,7 +132,7 @@ def read_carefully(raw: bytes | None, headers: Headers) -> Iterator[Item]:
         return
     for place, part in enumerate(parts):
         try:
-            event = _binary_mode(part, headers) if content_type == JSON_TYPE else read_event(part)
+            event = _binary_mode(part, headers) if kind == JSON_TYPE else read_event(part)
             yield Item(place, part, fast_form(event))
         except Refusal as refusal:
             yield Item(place, part, refusal)
@@ -145,11 +143,12 @@ def fast_form(event: LoginEvent) -> Event:
     return msgspec.convert(event.model_dump(exclude_none=True), Event)
 
 
-def _content_type(headers: Headers) -> bytes | None:
+def content_type(headers: Headers) -> bytes | None:
+    """The type by which a record is read, in lower case; JSON_TYPE also for binary mode that names none."""
     for name, value in headers:
         if name.lower() == "content-type":
             return (value or b"").split(b";")[0].strip().lower()
-    return None
+    return JSON_TYPE if any(name == "ce_specversion" for name, _ in headers) else None
 
 
 def _parts(raw: bytes) -> list[bytes]:

@@ -15,11 +15,12 @@ from aiokafka.errors import KafkaError
 from infra.clickhouse.client import Retryable
 from infra.kafka.connection import aiokafka_options
 from schemas.settings import Settings
-from stream_jobs.dedup.decode import EVENT_TYPE
+from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE, content_type
 from stream_jobs.dedup.fold import Refused
 from stream_jobs.dedup.replay import APPENDED, DETAIL, ORIGIN, REASON, REPLAY, own_headers
 
-MAX_BYTES = 4 << 20
+MAX_BYTES = 1 << 30
+"""The client's own limit. The topic's is on compressed bytes: what fitted into `logins` compressed fits here too."""
 
 
 class Quarantine:
@@ -36,7 +37,7 @@ class Quarantine:
             if self._producer is None:
                 self._producer = aiokafka.AIOKafkaProducer(
                     **aiokafka_options(self._settings.kafka), acks="all", enable_idempotence=True,
-                    max_request_size=MAX_BYTES, linger_ms=5,
+                    compression_type="gzip", max_request_size=MAX_BYTES, linger_ms=5,
                 )  # fmt: skip
                 await self._producer.start()
             sent = [
@@ -57,7 +58,7 @@ class Quarantine:
 
 def _headers(refused: Refused) -> list[tuple[str, bytes | None]]:
     kept = own_headers(refused.headers)
-    if refused.origin.place >= 0 and not any(name.startswith("ce_") for name, _ in kept):
+    if refused.origin.place >= 0 and content_type(refused.headers) in (None, BATCH_TYPE):
         kept = [("content-type", EVENT_TYPE)]  # one element of an array is an event by itself
     return [
         *kept,
