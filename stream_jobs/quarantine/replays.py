@@ -8,18 +8,21 @@ changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
+import aiokafka
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import explained
 from infra.errors import CheckFailed, OutOfReach
-from infra.kafka.connection import addresses, kafka_python_options
+from infra.kafka.connection import addresses, aiokafka_options
 from infra.kafka.topics import describe
 from schemas.quarantine import Origin, State
 from schemas.settings import Settings
@@ -77,8 +80,7 @@ def replay(settings: Settings, client: Client, selection: Selection, tell: Calla
         for kept in topic:
             if wanted.get(kept.origin) == kept.number:
                 del wanted[kept.origin]
-                sender.send(kept)
-                if sender.is_full():
+                if sender.add(kept):
                     sender.settle()
                     tell(f"{sender.sent:,} of {chosen:,} sent round again")
             if not wanted:
@@ -88,65 +90,79 @@ def replay(settings: Settings, client: Client, selection: Selection, tell: Calla
 
 
 class _Sender:
-    """Sends into `logins`; `settle` waits for Kafka's acknowledgement, then stores the state."""
+    """Sends into `logins`; `settle` waits for Kafka's acknowledgement, then stores the state.
+
+    With aiokafka, since kafka-python does not send a header without a value.
+    """
 
     def __init__(self, settings: Settings, client: Client) -> None:
-        from kafka import KafkaProducer
-        from kafka.errors import KafkaError
-
         self.sent, self.too_large = 0, list[Origin]()
         self._settings, self._client = settings, client
         self._partitions = describe(settings).partitions
-        self._under_way: list[tuple[Kept, Any]] = []
+        self._chunk: list[Kept] = []
         self._bytes = 0
-        try:
-            # What came compressed may be larger than the topic's limit, and goes back as it came: compressed.
-            self._kafka = KafkaProducer(
-                **kafka_python_options(settings.kafka), client_id="rollcall-quarantine", acks="all",
-                enable_idempotence=True, compression_type="gzip", max_request_size=MAX_REQUEST,
-                allow_auto_create_topics=False, max_block_ms=10_000, request_timeout_ms=15_000,
-                delivery_timeout_ms=int(ACKNOWLEDGED_SECONDS * 1000),
-            )  # fmt: skip
-        except KafkaError as error:
-            raise self._unsent(0, error) from None
+        self._loop = asyncio.Runner()
+        self._producer: aiokafka.AIOKafkaProducer | None = None
 
-    def send(self, kept: Kept) -> None:
-        next_replay, headers, _ = round_again(kept)
-        future = self._kafka.send(
-            self._settings.kafka.topic, kept.value, headers=headers,
-            partition=next_replay.origin.partition % self._partitions,
-        )
-        self._under_way.append((kept, future))
+    def add(self, kept: Kept) -> bool:
+        """Takes an event; True when it is time to settle."""
+        self._chunk.append(kept)
         self._bytes += len(kept.value)
-
-    def is_full(self) -> bool:
-        return len(self._under_way) >= CHUNK_EVENTS or self._bytes >= CHUNK_BYTES
+        return len(self._chunk) >= CHUNK_EVENTS or self._bytes >= CHUNK_BYTES
 
     def settle(self) -> None:
         """Raises OutOfReach when Kafka did not take them all; what it took is stored as replayed even so."""
-        from kafka.errors import KafkaError, MessageSizeTooLargeError
-
-        rows: list[tuple[Any, ...]] = []
-        failed: list[Exception] = []
-        for kept, future in self._under_way:
-            try:
-                future.get(timeout=ACKNOWLEDGED_SECONDS)
-            except MessageSizeTooLargeError:
-                self.too_large.append(kept.origin)
-            except (KafkaError, OSError) as error:
-                failed.append(error)
-            else:
-                rows.append((*kept.origin, round_again(kept)[2], kept.append_time))
-        self._under_way, self._bytes = [], 0
-        if rows:
+        chunk, self._chunk, self._bytes = self._chunk, [], 0
+        if not chunk:
+            return
+        try:
+            answers = self._loop.run(self._deliver(chunk))
+        except (KafkaError, OSError) as error:
+            raise self._unsent(len(chunk), error) from None
+        taken = [kept for kept, answer in zip(chunk, answers, strict=True) if answer is None]
+        if taken:
+            rows = [(*kept.origin, round_again(kept)[2], kept.append_time) for kept in taken]
             with explained(self._settings.clickhouse):
                 self._client.insert("quarantine", rows, COLUMNS)
-            self.sent += len(rows)
+            self.sent += len(taken)
+        failed = []
+        for kept, answer in zip(chunk, answers, strict=True):
+            if isinstance(answer, MessageSizeTooLargeError):
+                self.too_large.append(kept.origin)
+            elif answer is not None:
+                failed.append(answer)
         if failed:
             raise self._unsent(len(failed), failed[0])
 
     def close(self) -> None:
-        self._kafka.close(timeout=5)
+        try:
+            if self._producer is not None:
+                self._loop.run(self._producer.stop())
+        finally:
+            self._loop.close()
+
+    async def _deliver(self, chunk: list[Kept]) -> list[KafkaError | None]:
+        """What Kafka answered for each; None: every in-sync replica has it."""
+        if self._producer is None:
+            # What came compressed may be larger than the topic's limit, and goes back as it came: compressed.
+            self._producer = aiokafka.AIOKafkaProducer(
+                **aiokafka_options(self._settings.kafka), client_id="rollcall-quarantine", acks="all",
+                enable_idempotence=True, compression_type="gzip", max_request_size=MAX_REQUEST,
+            )  # fmt: skip
+            await self._producer.start()
+        sends = [self._send(self._producer, kept) for kept in chunk]
+        return await asyncio.wait_for(asyncio.gather(*sends), ACKNOWLEDGED_SECONDS)
+
+    async def _send(self, producer: aiokafka.AIOKafkaProducer, kept: Kept) -> KafkaError | None:
+        next_replay, headers, _ = round_again(kept)
+        try:
+            await producer.send_and_wait(
+                self._settings.kafka.topic, kept.value, headers=headers,
+                partition=next_replay.origin.partition % self._partitions,
+            )
+        except KafkaError as error:
+            return error
+        return None
 
     def _unsent(self, count: int, error: Exception) -> OutOfReach:
         return OutOfReach(
