@@ -1,11 +1,13 @@
 """A folded batch as the blocks that are inserted, in the order in which they must be acknowledged.
 
-Names, quarantine and control records come before the rows, so that a row never stands in the table without them.
+Names, quarantine and control records come before the rows, so that a row never stands in the table without them; that
+a replay is counted comes after them, so that it is never said of an event that is in no row.
 Pure: the columns are built here, `sink.py` sends them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -39,7 +41,7 @@ class Block(NamedTuple):
 def blocks(folded: Folded, topic_id: str, partition: int, pseudonyms: Pseudonyms, cache: Cache) -> list[Block]:
     """The inserts of a batch, none of them empty."""
     names, rows = _people(folded, pseudonyms, cache)
-    found = (names, _quarantine(folded), _controls(folded, topic_id, partition), rows)
+    found = (names, _refused(folded), _controls(folded, topic_id, partition), rows, _counted(folded))
     return [block for block in found if len(block)]
 
 
@@ -85,11 +87,18 @@ def _people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache) -> tuple[Block
     return people, active
 
 
-def _quarantine(folded: Folded) -> Block:
-    rows = [*map(_refused_row, folded.refused)]
-    for replay in folded.counted_replays:
-        latest = (replay.number, int(State.counted), "", "")
-        rows.append((*replay.origin, latest, "", None, _NEVER))
+def _refused(folded: Folded) -> Block:
+    return _quarantine(map(_refused_row, folded.refused))
+
+
+def _counted(folded: Folded) -> Block:
+    return _quarantine(
+        (*replay.origin, (replay.number, int(State.counted), "", ""), "", None, _NEVER)
+        for replay in folded.counted_replays
+    )
+
+
+def _quarantine(rows: Iterable[tuple[Any, ...]]) -> Block:
     columns = [list(column) for column in zip(*rows, strict=True)] or [[]]
     names = ("topic_id", "partition", "offset", "place", "latest", "source", "event_time", "append_time")
     return Block("quarantine", names, columns)
