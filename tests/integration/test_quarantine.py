@@ -30,11 +30,13 @@ from schemas.calendar import parse_month
 from schemas.control import CONTROL_TYPE
 from schemas.quarantine import Origin, Refusal, State
 from schemas.settings import PREFIX, Settings
+from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE, JSON_TYPE
 from stream_jobs.dedup.fold import Folded, Refused
 from stream_jobs.dedup.job import group_of
+from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import Quarantine
-from stream_jobs.dedup.rows import _quarantine as rows_of_quarantine
+from stream_jobs.dedup.rows import blocks
 from stream_jobs.quarantine import desk, replays
 from stream_jobs.quarantine.topic import scan
 
@@ -442,7 +444,7 @@ def set_aside(settings: Settings, client: Client, *events: Refused) -> None:
     asyncio.run(sent())
     folded = Folded()
     folded.refused += events
-    block = rows_of_quarantine(folded)
+    [block] = blocks(folded, "topic", 0, Pseudonyms(bytes(32)), Cache(1000))
     client.insert(block.table, block.columns, block.names, column_oriented=True)
 
 
