@@ -17,7 +17,7 @@ PACKED: Headers = [("content-type", BATCH_TYPE)]
 CONTROL: Headers = [("content-type", CONTROL_TYPE)]
 TOPIC_ID = "the-topic"
 NOW_MS = 1_793_500_000_000
-"""2026-11-01T04:26:40Z: when the records of these tests were appended."""
+"""2026-11-01T02:26:40Z: when the records of these tests were appended."""
 
 
 def law(examples: int) -> settings:
