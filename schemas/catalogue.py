@@ -12,7 +12,16 @@ from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+)
 
 from schemas.calendar import zone_named
 from schemas.event import Text
@@ -37,7 +46,10 @@ def _first_day(value: Any) -> date:
     raise ValueError("is not a month (YYYY-MM) or a day (YYYY-MM-DD)")
 
 
-Day = Annotated[date, BeforeValidator(_first_day), PlainSerializer(lambda day: day.isoformat(), return_type=str)]
+Day = Annotated[
+    date, BeforeValidator(_first_day), PlainSerializer(lambda day: day.isoformat(), return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", "description": "a month or a day"}),
+]  # fmt: skip
 # Ids stand in digests and CSV lines, so they hold no comma, quote or white space.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+/-]{0,127}$")]
 
