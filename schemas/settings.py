@@ -14,7 +14,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -187,7 +196,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        faults += [_sentence(e) for e in error.errors()]
+        faults += [_sentence(e) for e in error.errors() if not _told_as_variable(e)]
     except ValueError as error:  # the TOML file itself
         faults.append(f"{config or 'rollcall.toml'}: {error}")
     else:
@@ -207,12 +216,17 @@ def _unknown_variables() -> list[str]:
     return faults
 
 
+def _told_as_variable(error: Any) -> bool:
+    """Whether `_unknown_variables` has told of it: the fault is in the name, and the environment has that name."""
+    return error["type"] == "extra_forbidden" and PREFIX + "_".join(map(str, error["loc"])).upper() in os.environ
+
+
 def _sentence(error: Any) -> str:
     path = [str(part) for part in error["loc"]]
     variable = PREFIX + "_".join(path).upper()
     field = setting_names().get(variable)
     if field is None and error["type"] == "extra_forbidden":
-        # A variable of the environment is named by _unknown_variables; here it is a key of the file.
+        # A variable of the environment is told of by _unknown_variables; this is a key of the file.
         near = difflib.get_close_matches(variable, setting_names(), 1)
         return f"{'.'.join(path)}: there is no such setting" + (f"; did you mean {_dotted(near[0])}?" if near else "")
     secret = field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
