@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.calendar import epoch_us, locate, zone_named
+from schemas.calendar import day_start, epoch_us, locate, zone_named
 from schemas.catalogue import Catalogue, parse_catalogue
 from schemas.control import ControlRecord, read_control
 from schemas.event import read_event
@@ -131,7 +131,7 @@ def judged(one: bytes, catalogue: Catalogue) -> tuple[Key, tuple[int, str, str],
     us = epoch_us(event.time)
     if us > NOW_MS * 1000 + TOLERANCE * 1e6:
         raise Refusal("in_the_future", "")
-    if event.time.date() < FLOOR:
+    if us < day_start(FLOOR, zone_named("UTC")):
         raise Refusal("before_floor", "")
     month, day = locate(us, zone_named(catalogue.programmes[sku.programme].time_zone))
     today = month + timedelta(days=day - 1)
@@ -207,6 +207,7 @@ TIMES = [
     "2026-11-01T00:00:00+09:00", "2026-10-31T23:59:59.999999-02:30", "2026-11-01T00:00:00-02:30",
     "2026-11-01T02:36:40Z", "2026-11-01T02:36:40.000001Z", "2019-12-31T23:59:59.999999Z", "2020-01-01T00:00:00Z",
     "2024-02-29T12:00:00Z", "9999-12-31T23:59:59Z",
+    "0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59.999999-09:00",
 ]  # fmt: skip
 DATAS: list[dict[str, Any]] = [
     {"tenant": "a", "sku": "E"}, {"tenant": "a", "sku": "W"}, {"tenant": "b", "sku": "E"}, {"tenant": "c", "sku": "E"},
