@@ -26,7 +26,8 @@ from bench.events import CATALOGUE, active_users, events
 from infra.clickhouse.client import connect
 from infra.local.stack import status
 from infra.migrate import migrate
-from producers.packing import BATCH, partition_of
+from producers.packing import partition_of
+from schemas.event import BATCH
 from schemas.settings import Settings
 
 MONTH = date(2026, 10, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from infra.errors import RollcallError
 from schemas.settings import SettingsError
 
 USAGE, INTERRUPTED = 2, 130
+EXTRAS = "install Rollcall with its extra `pipeline` (worker, close, ClickHouse) or `local` (the local stack)"
 
 app = App(
     name="rollcall",
@@ -22,18 +24,28 @@ app = App(
     "70 the worker ended itself: start it again.",
     version_flags=["--version"],
 )
-for name, target in {
-    "up": "console.stack:up", "down": "console.stack:down", "status": "console.stack:status",
-    "settings": "console.setup:settings", "migrate": "console.setup:migrate", "catalogue": "console.setup:catalogue",
-    "push": "console.push:push", "worker": "console.worker:worker",
-    "counts": "console.month:counts", "close": "console.month:close", "verify": "console.month:verify",
-    "explain": "console.month:explain", "quarantine": "console.quarantine:quarantine",
-}.items():  # fmt: skip
-    app.command(target, name=name)
+for target, summary in {
+    "console.stack:up": "Start Kafka and the ClickHouse engine on this machine.",
+    "console.stack:down": "Stop the local stack; the data stays.",
+    "console.stack:status": "Show what runs and where it answers.",
+    "console.settings:settings": "List every setting with its value and meaning.",
+    "console.setup:migrate": "Create or bring up to date tables, topics and the first catalogue version.",
+    "console.setup:catalogue": "What may be counted, and by which rules: check, apply, history.",
+    "console.push:push": "Push login events from files into Kafka.",
+    "console.worker:worker": "Run the dedup job: Kafka in, ClickHouse out.",
+    "console.month:counts": "Show the active users of a month per tenant and SKU.",
+    "console.month:close": "Close a month: count it exactly, seal it, digest it.",
+    "console.month:verify": "Hold a month's seals against their digests and the table.",
+    "console.month:explain": "Show who is behind a number.",
+    "console.quarantine:quarantine": "Events that were set aside: list, show, replay, waive, lift.",
+}.items():
+    app.command(target, name=target.rpartition(":")[2], help=summary)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command and ends the process with its exit code. No traceback for anything that is foreseen."""
+    for library in ("clickhouse_connect", "urllib3", "kafka", "aiokafka"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # our sentence has it all
     try:
         code = app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -42,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"the settings cannot be used:\n{error}", USAGE)
     except RollcallError as error:
         _fail(str(error), error.exit_code)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in {"console", "infra", "producers", "schemas", "stream_jobs"}:
+            raise
+        _fail(f"this command needs {error.name}, which is not installed here: {EXTRAS}", USAGE)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:  # `| head` has seen enough

@@ -1,11 +1,10 @@
-"""`rollcall settings`, `migrate`, `catalogue`: what must be in place before anything is counted."""
+"""`rollcall migrate` and `catalogue`: what must be in place before anything is counted."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cyclopts import App
-from pydantic import BaseModel, SecretStr
 
 from console.output import Format, show, tell
 from infra.catalogue import apply as apply_catalogue
@@ -13,22 +12,9 @@ from infra.catalogue import checked, stored_versions
 from infra.clickhouse.client import connect, explained
 from infra.errors import ConfigurationError
 from infra.migrate import migrate as migrate_all
-from schemas.settings import load_settings, setting_names
+from schemas.settings import load_settings
 
 catalogue = App(name="catalogue", help="What may be counted, and by which rules.")
-
-
-def settings(*, format: Format = "table") -> None:
-    """List every setting with its value and meaning."""
-    loaded = load_settings()
-    rows = []
-    for variable, field in setting_names().items():
-        group, _, name = variable.removeprefix("ROLLCALL_").lower().partition("_")
-        part = getattr(loaded, group, None)
-        value = getattr(part, name) if isinstance(part, BaseModel) else getattr(loaded, f"{group}_{name}".strip("_"))
-        shown = "(secret)" if isinstance(value, SecretStr) else value
-        rows.append((variable, "" if shown is None else str(shown), field.description or ""))
-    show(format, ("setting", "value", "meaning"), rows)
 
 
 def migrate() -> None:

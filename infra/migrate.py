@@ -73,12 +73,14 @@ def place_starts(settings: Settings, client: Client, partitions: range, tell: Te
     """Stores what holds from the start of each partition of which nothing is known yet."""
     topic_id = describe(settings).topic_id
     with explained(settings.clickhouse):
-        numbers = numbers_in_force(client)
         rows = client.query("SELECT DISTINCT topic_id, kind, partition FROM control_places").result_rows
-        for kind, number in (("catalogue", numbers.version), ("close", numbers.close)):
-            known = {p for found, k, p in rows if found == topic_id and k == kind}
-            starts: Written = {p: (START, 0) for p in partitions if p not in known}
-            catalogue.store_places(client, topic_id, kind, number, starts)
+        stored = None
+        while stored != (numbers := numbers_in_force(client)):  # until no close or apply came between
+            for kind, number in (("catalogue", numbers.version), ("close", numbers.close)):
+                known = {p for found, k, p in rows if found == topic_id and k == kind}
+                starts: Written = {p: (START, 0) for p in partitions if p not in known}
+                catalogue.store_places(client, topic_id, kind, number, starts)
+            stored = numbers
     others = {found for found, _, _ in rows} - {topic_id}
     if others and not any(found == topic_id for found, _, _ in rows):
         tell(

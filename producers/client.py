@@ -23,9 +23,9 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from infra.errors import ConfigurationError, OutOfReach, RollcallError
 from infra.kafka.connection import kafka_python_options
-from producers.packing import STRUCTURED, Packer, Record, partition_of
+from producers.packing import Packer, Record, partition_of
 from producers.topic import topic_limits
-from schemas.event import LoginEvent
+from schemas.event import STRUCTURED, LoginEvent
 from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings
 

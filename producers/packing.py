@@ -15,8 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from zlib import crc32
 
-STRUCTURED = b"application/cloudevents+json"
-BATCH = b"application/cloudevents-batch+json"
+from schemas.event import BATCH, STRUCTURED
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -27,6 +27,10 @@ from pydantic import (
 from schemas.quarantine import Reason, Refusal
 
 EVENT_TYPE = "rollcall.login.v1"
+# Content types of a Kafka record: one event, an array of events (our extension), or the data of binary mode.
+STRUCTURED = b"application/cloudevents+json"
+BATCH = b"application/cloudevents-batch+json"
+DATA = b"application/json"
 MAX_ID, MAX_NAME, MAX_SUBJECT = 512, 256, 512
 MAX_DEPTH = 64
 
@@ -51,13 +55,13 @@ def _not_blank(text: str) -> str:
 
 
 def parse_time(text: Any) -> datetime:
-    """RFC 3339 with an offset, as an aware datetime in UTC, to the microsecond.
+    """RFC 3339 with an offset, as an aware datetime in that offset, to the microsecond.
 
     Finer digits are rounded to the nearest microsecond, but never up into the next second: the last
     instant of a month stays in it. ValueError for anything else.
     """
     if isinstance(text, datetime) and text.tzinfo is not None:
-        return text.astimezone(UTC)
+        return text
     if not isinstance(text, str):
         raise ValueError("is not text; write RFC 3339, as 2026-10-31T23:59:59+09:00")
     try:
@@ -68,10 +72,7 @@ def parse_time(text: Any) -> datetime:
         raise ValueError("has no offset; write RFC 3339, as 2026-10-31T23:59:59+09:00")
     if moment.microsecond == 0 and ".999999" in text:
         moment -= timedelta(microseconds=1)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("lies outside of the years 1 to 9999") from error
+    return moment
 
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_clean)]

@@ -103,6 +103,10 @@ class WorkerSettings(_Group):
     stall_seconds: float = Field(300.0, ge=5, description="no progress for so long ends the worker")
     session_seconds: float = Field(20.0, ge=6, le=40, description="Kafka's session time-out")
     max_poll_records: int = Field(20_000, ge=1, description="records of one partition in one batch")
+    refused_controls: str = Field(
+        "", pattern=r"^([0-9]+:[0-9]+(,[0-9]+:[0-9]+)*)?$",
+        description="control records to quarantine, as partition:offset with commas: forged ones stop the worker",
+    )
     quarantine_ratio: float = Field(0.5, gt=0, le=1, description="a source's bad share that stops the worker")
     quarantine_sample: int = Field(1_000, ge=1, description="events of a source before its share is judged")
 

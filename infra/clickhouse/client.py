@@ -102,12 +102,16 @@ def error_code(error: Exception) -> int | None:
 
 
 def _first_line(error: Exception) -> str:
+    if found := re.search(r"\[Errno \d+\] ([^'\")]+)", str(error)):  # urllib3 wraps it in four layers
+        return found.group(1).lower()
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else f"{text[:297]}…"
 
 
 def _replication(c: ClickHouseSettings) -> dict[str, Any]:
-    return {"insert_quorum": "auto", "select_sequential_consistency": 1} if c.cluster else {}
+    # Sequential reads need inserts one quorum at a time; a collision is retried (286).
+    sequential = {"insert_quorum": "auto", "insert_quorum_parallel": 0, "select_sequential_consistency": 1}
+    return sequential if c.cluster else {}
 
 
 def _file(path: Path | None) -> str | None:

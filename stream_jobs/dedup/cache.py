@@ -6,7 +6,7 @@ is met again becomes young. Forgetting costs a redundant row, never a count.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 
@@ -15,8 +15,8 @@ class Known(NamedTuple):
 
     days: int
     """Bit d is set: active on day d of the month."""
-    first: float
-    """The first event's time in epoch seconds; exact to the microsecond until the year 2100."""
+    first: timedelta
+    """The first event's time, since the epoch."""
     recorded_in: int
 
     def join(self, other: Known) -> Known:

@@ -27,8 +27,8 @@ class Trip(NamedTuple):
 class Cap:
     """Tallies events and refusals by source. `lifts`: for a source, the offset by partition up to which it may pass."""
 
-    def __init__(self, ratio: float, sample: int, lifts: Mapping[str, Mapping[int, int]]) -> None:
-        self._ratio, self._sample, self._lifts = ratio, sample, lifts
+    def __init__(self, ratio: float, sample: int, lifts: Mapping[str, Mapping[int, int]] | None = None) -> None:
+        self._ratio, self._sample, self.lifts = ratio, sample, lifts or {}
         self._events: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
 
@@ -38,7 +38,7 @@ class Cap:
         refused: Counter[str] = Counter()
         for each in folded.refused:
             source = glimpse(each)[0]
-            if each.replay == 0 and each.origin.offset >= self._lifts.get(source, {}).get(partition, 0):
+            if each.replay == 0 and each.origin.offset >= self.lifts.get(source, {}).get(partition, 0):
                 refused[source] += 1
         self._refused += refused
         self._events += folded.events + refused

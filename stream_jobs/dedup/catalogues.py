@@ -28,8 +28,11 @@ class Catalogues:
     def resolver(self, version: int) -> Resolver:
         return self._resolvers[version]
 
-    async def load(self, version: int) -> None:
-        """Makes a version ready. Raises ConfigurationError when it cannot be had within WAIT_SECONDS."""
+    async def load(self, version: int, place: str | None = None) -> None:
+        """Makes a version ready; `place` is its control record's, partition:offset.
+
+        Raises ConfigurationError when it cannot be had within WAIT_SECONDS.
+        """
         deadline = time.monotonic() + WAIT_SECONDS
         while version not in self._resolvers:
             text = await asyncio.to_thread(self._read, version)
@@ -37,10 +40,7 @@ class Catalogues:
                 catalogue = parse_catalogue(text, f"catalogue version {version}")
                 self._resolvers[version] = Resolver(version, catalogue, self._settings.worker.floor, self._cache)
             elif time.monotonic() > deadline:
-                raise ConfigurationError(
-                    f"the log asks for catalogue version {version}, which is not stored: apply it again with "
-                    f"`rollcall catalogue apply FILE`, or restore the table catalogue_versions"
-                )
+                raise ConfigurationError(_not_stored(version, place))
             else:
                 await asyncio.sleep(1)
 
@@ -50,3 +50,16 @@ class Catalogues:
                 "SELECT yaml FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
             ).result_rows
         return str(rows[0][0]) if rows else None
+
+
+def _not_stored(version: int, place: str | None) -> str:
+    sentence = (
+        f"the log asks for catalogue version {version}, which is not stored: restore ClickHouse's table "
+        f"catalogue_versions from its backup"
+    )
+    if place is None:
+        return sentence
+    return (
+        f"{sentence}. If nobody ever applied it, somebody else wrote the control record at partition:offset {place}: "
+        f"set ROLLCALL_WORKER_REFUSED_CONTROLS to {place} (several with commas), and it goes to the quarantine"
+    )

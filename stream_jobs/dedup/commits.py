@@ -37,6 +37,10 @@ class Ledger:
         """The offset that the next batch must begin at, where that is known."""
         return self._expected.get(partition)
 
+    def partitions(self) -> list[Partition]:
+        """Those that are assigned."""
+        return list(self._expected)
+
     def judge(self, partition: Partition, first: int) -> Entry:
         """What to do with records that begin at `first`; they are not below the expected offset."""
         expected = self._expected.get(partition)

@@ -6,26 +6,33 @@ the contract decides. What msgspec does not look at is looked at here, over the 
 - a member named twice: each member and each string value has two quotes, so a count that fits the members that
   were read leaves no room for another one (an escaped quote only makes the count too large);
 - characters that CloudEvents forbids: printable ASCII without an escape holds none, other text is tested by string;
-- a time whose seventh digit would round it up into the next second, or that lies outside of years 1 to 9999 in UTC.
+- a time whose seventh digit would round it up into the next second.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from schemas.event import MAX_ID, MAX_NAME, MAX_SUBJECT, LoginEvent, event_from, read_event, read_json
+from schemas.event import (
+    BATCH,
+    DATA,
+    MAX_ID,
+    MAX_NAME,
+    MAX_SUBJECT,
+    STRUCTURED,
+    LoginEvent,
+    event_from,
+    read_event,
+    read_json,
+)
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.batch import Headers
-
-BATCH_TYPE = b"application/cloudevents-batch+json"
-EVENT_TYPE = b"application/cloudevents+json"
-JSON_TYPE = b"application/json"
 
 _Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
 _Long = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
@@ -44,8 +51,31 @@ class Data(Struct, forbid_unknown_fields=True, gc=False):
     identities: Identities | UnsetType = UNSET
 
 
+class PlainData(Struct, forbid_unknown_fields=True, gc=False):
+    """What most events name, and nothing else."""
+
+    tenant: _Name
+    sku: _Name
+    product: ClassVar[UnsetType] = UNSET
+    identities: ClassVar[UnsetType] = UNSET
+
+
+class PlainEvent(Struct, forbid_unknown_fields=True, gc=False):
+    """An event with the required members and no other: the quotes of its JSON are known."""
+
+    specversion: Literal["1.0"]
+    id: _Long
+    source: _Long
+    type: Literal["rollcall.login.v1"]
+    time: Annotated[datetime, Meta(tz=True)]
+    subject: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
+    data: PlainData
+    datacontenttype: ClassVar[UnsetType] = UNSET
+    dataschema: ClassVar[UnsetType] = UNSET
+
+
 class Event(Struct, forbid_unknown_fields=True, gc=False):
-    """A login event as the hot path holds it; `time` is aware."""
+    """A login event with any of the members that the contract knows; `time` is aware."""
 
     specversion: Literal["1.0"]
     id: _Long
@@ -58,6 +88,9 @@ class Event(Struct, forbid_unknown_fields=True, gc=False):
     dataschema: _Long | UnsetType = UNSET
 
 
+Login = PlainEvent | Event
+
+
 class Item(NamedTuple):
     """One event of a record, or why it is none."""
 
@@ -67,52 +100,58 @@ class Item(NamedTuple):
     event: Event | Refusal
 
 
+_plain = msgspec.json.Decoder(PlainEvent).decode
+_plain_list = msgspec.json.Decoder(list[PlainEvent]).decode
 _one = msgspec.json.Decoder(Event).decode
-_many = msgspec.json.Decoder(list[Event]).decode
+_list = msgspec.json.Decoder(list[Event]).decode
 _raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 # specversion, id, source, type, time and subject have four quotes each, data two, and so have tenant and sku four.
 _PLAIN_QUOTES = 6 * 4 + 2 + 2 * 4
 
 
-def read_fast(raw: bytes) -> list[Event] | None:
+def read_fast(raw: bytes) -> Sequence[Login] | None:
     """The events of one record's value (an object, or an array of them), or None when the contract must decide."""
-    try:
-        events = _many(raw) if raw[:1] == b"[" else [_one(raw)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return events if _agreed(raw, events) else None
+    if raw[:1] == b"[":
+        return _accepted(raw, lambda: _plain_list(raw), lambda: _list(raw))
+    return read_run([raw])
 
 
-def read_run(values: list[bytes]) -> list[Event] | None:
+def read_run(values: Sequence[bytes]) -> Sequence[Login] | None:
     """The events of a run of records with one event each, in order, or None when they must be read one by one."""
+    return _accepted(b"".join(values), lambda: [_plain(raw) for raw in values], lambda: [_one(raw) for raw in values])
+
+
+def _accepted(
+    raw: bytes, plain: Callable[[], list[PlainEvent]], any_: Callable[[], list[Event]]
+) -> Sequence[Login] | None:
+    """The events, plain if they all are, where the contract is sure to accept them with the same meaning."""
     try:
-        events = [_one(raw) for raw in values]
+        events: Sequence[Login] = plain()
+        quotes = len(events) * _PLAIN_QUOTES
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return events if _agreed(b"".join(values), events) else None
+        try:
+            found = any_()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if any(event.data.sku is UNSET and event.data.product is UNSET for event in found):
+            return None
+        events, quotes = found, sum(map(_quotes, found))
+    # Every event has at least its quotes, so their sum leaves no room for a member named twice.
+    return events if events and raw.count(b'"') == quotes and _agreed(raw, events) else None
 
 
-def _agreed(raw: bytes, events: list[Event]) -> bool:
-    """Whether the contract is sure to accept these events of these bytes, with the same meaning."""
+def _agreed(raw: bytes, events: Sequence[Login]) -> bool:
+    """Whether texts and times are sure to mean to the contract what they mean here."""
     escaped = b"\\" in raw
+    odd = escaped or not raw.isascii() or b"\x7f" in raw
+    if odd and not all(map(_printable, events)):
+        return False
+    if (odd or (b" " in raw and b'" ' in raw)) and any(event.subject.isspace() for event in events):
+        return False
     hidden = escaped and (b"\\u002" in raw or b"\\u003" in raw)  # a dot or a digit as an escape
-    if (b".999999" in raw or hidden) and any(event.time.microsecond == 0 for event in events):
-        return False
-    if (not raw.isascii() or escaped or b"\x7f" in raw) and not all(map(_printable, events)):
-        return False
-    complete = True
-    for event in events:
-        data = event.data
-        if data.sku is UNSET or data.tenant is UNSET:
-            if data.sku is UNSET and data.product is UNSET:
-                return False
-            complete = False
-        if event.subject.isspace() or not 1 < event.time.year < 9999:
-            return False
-    # Complete events have at least the plain number each, so their sum leaves no room for a member named twice.
-    quotes = raw.count(b'"')
-    return (complete and quotes == len(events) * _PLAIN_QUOTES) or quotes == sum(map(_quotes, events))
+    whole = [event for event in events if not event.time.microsecond]
+    return not whole or not (hidden or b".999999" in raw)  # may have been rounded up into the next second
 
 
 def read_carefully(raw: bytes | None, headers: Headers) -> Iterator[Item]:
@@ -121,9 +160,11 @@ def read_carefully(raw: bytes | None, headers: Headers) -> Iterator[Item]:
     try:
         if raw is None or not raw:
             raise Refusal("empty", "the record has no value")
-        if kind == BATCH_TYPE or (kind is None and raw.lstrip()[:1] == b"["):
+        if kind == BATCH or (kind is None and raw.lstrip()[:1] == b"["):
             parts = _parts(raw)
-        elif kind in (None, EVENT_TYPE, JSON_TYPE):
+            if not parts:
+                raise Refusal("empty", "the array has no event")
+        elif kind in (None, STRUCTURED, DATA):
             parts = [raw]
         else:
             raise Refusal("not_an_event", "the record's content type is none of CloudEvents'")
@@ -132,7 +173,7 @@ def read_carefully(raw: bytes | None, headers: Headers) -> Iterator[Item]:
         return
     for place, part in enumerate(parts):
         try:
-            event = _binary_mode(part, headers) if kind == JSON_TYPE else read_event(part)
+            event = _binary_mode(part, headers) if kind == DATA else read_event(part)
             yield Item(place, part, fast_form(event))
         except Refusal as refusal:
             yield Item(place, part, refusal)
@@ -144,11 +185,11 @@ def fast_form(event: LoginEvent) -> Event:
 
 
 def content_type(headers: Headers) -> bytes | None:
-    """The type by which a record is read, in lower case; JSON_TYPE also for binary mode that names none."""
+    """The type by which a record is read, in lower case; DATA also for binary mode that names none."""
     for name, value in headers:
         if name.lower() == "content-type":
             return (value or b"").split(b";")[0].strip().lower()
-    return JSON_TYPE if any(name == "ce_specversion" for name, _ in headers) else None
+    return DATA if any(name == "ce_specversion" for name, _ in headers) else None
 
 
 def _parts(raw: bytes) -> list[bytes]:
@@ -214,7 +255,7 @@ def _quotes(event: Event) -> int:
     return 4 * strings + 2
 
 
-def _printable(event: Event) -> bool:
+def _printable(event: Login) -> bool:
     data, extra = event.data, event.data.identities
     texts: list[object] = [event.id, event.source, event.subject, event.datacontenttype, event.dataschema]
     texts += [data.tenant, data.sku, data.product]

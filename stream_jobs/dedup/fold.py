@@ -11,22 +11,25 @@ gives the same rows in the end.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
 from schemas.control import CONTROL_TYPE, ControlRecord, read_control
+from schemas.event import BATCH, STRUCTURED
 from schemas.quarantine import Origin, Refusal
 from stream_jobs.dedup.batch import Batch, Headers, Record
 from stream_jobs.dedup.cache import Slot
-from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE, Event, Item, read_carefully, read_fast, read_run
+from stream_jobs.dedup.decode import Event, Item, Login, read_carefully, read_fast, read_run
+from stream_jobs.dedup.moment import EPOCHS, since_epoch
 from stream_jobs.dedup.replay import Replay, read_replay
-from stream_jobs.dedup.resolve import QUARTER, Cell, Day, Resolver
+from stream_jobs.dedup.resolve import Cell, Day, Resolver
 
 RUN = 128
 """Records of one event each that are checked at once; one odd record sends its run through one by one."""
-_PLAIN = [("content-type", EVENT_TYPE)]
-_PACKED = [("content-type", BATCH_TYPE)]
+_PLAIN = [("content-type", STRUCTURED)]
+_PACKED = [("content-type", BATCH)]
 _source = attrgetter("source")
 
 
@@ -35,7 +38,7 @@ class Row:
 
     __slots__ = ("days", "first", "recorded_in")
 
-    def __init__(self, days: int, first: tuple[float, str, str], recorded_in: int) -> None:
+    def __init__(self, days: int, first: tuple[timedelta, str, str], recorded_in: int) -> None:
         self.days, self.first, self.recorded_in = days, first, recorded_in
 
 
@@ -69,7 +72,7 @@ class Folded:
         self.events: Counter[str] = Counter()
         """Events by source, replays left out; what no source can be read of is `unknown`."""
 
-    def add(self, slot: Slot, subject: str, days: int, first: tuple[float, str, str], recorded_in: int) -> None:
+    def add(self, slot: Slot, subject: str, days: int, first: tuple[timedelta, str, str], recorded_in: int) -> None:
         """Joins one event into its row."""
         rows = self.rows.get(slot)
         if rows is None:
@@ -92,7 +95,8 @@ class Folder:
         self, topic_id: str, tolerance: float, resolver_of: Callable[[int], Resolver],
         version: int, close: int, unknown: frozenset[ControlRecord] = frozenset(),
     ) -> None:  # fmt: skip
-        self._topic_id, self._tolerance, self._resolver_of = topic_id, tolerance, resolver_of
+        self._topic_id, self._resolver_of = topic_id, resolver_of
+        self._tolerance = timedelta(seconds=tolerance)
         self._resolver, self._close = resolver_of(version), close
         self._unknown = unknown
         self._partition = -1
@@ -103,59 +107,57 @@ class Folder:
         records = batch.records
         for start in range(0, len(records), RUN):
             run = records[start : start + RUN]
-            for record in run:
-                headers = record.headers
-                if (headers and headers != _PLAIN) or not record.value or record.value[:1] == b"[":
-                    events = None
-                    break
-            else:
-                events = read_run([record.value for record in run])  # type: ignore[misc]  # none is empty
+            headers = [record.headers for record in run]
+            events = None
+            if not any(headers) or headers.count(_PLAIN) == len(run):
+                events = read_run([record.value or b"" for record in run])
             if events is None:
                 for record in run:
                     self._record(record)
             else:
-                for left in self._take(events, self._horizon(min(record.timestamp for record in run))):
+                for left in self._take(events, self._horizon(min([record.timestamp for record in run]))):
                     self._record(run[left])
         return self.folded
 
-    def _take(self, events: list[Event], horizon: float) -> list[int]:
+    def _take(self, events: Sequence[Login], horizon: timedelta) -> list[int]:
         """The hot loop: folds what is plain, and returns the indices of what is not."""
         left: list[int] = []
-        cells, close, add = self._resolver.cells, self._close, self.folded.add
+        epochs, cells, close, add = EPOCHS, self._resolver.cells, self._close, self.folded.add
         for index, event in enumerate(events):
-            data, time, subject = event.data, event.time.timestamp(), event.subject
-            if time > horizon:
+            data, time, subject = event.data, event.time, event.subject
+            since = time - epochs[time.tzinfo]
+            if since > horizon:
                 left.append(index)
                 continue
             cell = cells.get((data.tenant, data.sku))
             if cell is None and (cell := self._cell(event)) is None:
                 left.append(index)
                 continue
-            day = cell.quarters.get(time // QUARTER)
-            if day is None and (day := self._day(cell, time)) is None:
+            day = cell.quarters.get(since.days * 96 + since.seconds // 900)
+            if day is None and (day := self._day(cell, since)) is None:
                 left.append(index)
                 continue
             slot, bit = day
             known = slot.young.get(subject)
             if known is not None:
                 days, first, recorded_in = known
-                if days & bit and time > first and close >= recorded_in:
+                if days & bit and since > first and close >= recorded_in:
                     continue
-            add(slot, subject, bit, (time, event.source, event.id), close)
+            add(slot, subject, bit, (since, event.source, event.id), close)
         self.folded.events.update(map(_source, events))
         for index in left:  # counted when they are read again
             self.folded.events[events[index].source] -= 1
         return left
 
-    def _cell(self, event: Event) -> Cell | None:
+    def _cell(self, event: Login) -> Cell | None:
         try:
             return self._resolver.cell(event)
         except Refusal:
             return None
 
-    def _day(self, cell: Cell, time: float) -> Day | None:
+    def _day(self, cell: Cell, since: timedelta) -> Day | None:
         try:
-            return cell.day(time)
+            return cell.day(since)
         except Refusal:
             return None
 
@@ -190,7 +192,7 @@ class Folder:
             if isinstance(item.event, Refusal):
                 raise item.event
             event = item.event
-            time = event.time.timestamp()
+            time = since_epoch(event.time)
             cell = self._resolver.cell(event)
             if time > self._horizon(record.timestamp):  # first: a calendar has no room for the year 9999
                 raise Refusal("in_the_future", "the time lies beyond the append time by more than the tolerance")
@@ -226,5 +228,5 @@ class Folder:
         elif control.number > self._resolver.version:
             self._resolver = self._resolver_of(control.number)
 
-    def _horizon(self, append_ms: int) -> float:
-        return append_ms / 1000 + self._tolerance
+    def _horizon(self, append_ms: int) -> timedelta:
+        return timedelta(milliseconds=append_ms) + self._tolerance

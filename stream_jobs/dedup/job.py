@@ -23,17 +23,17 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import connect, explained
 from infra.clickhouse.migrate import check_schema
-from infra.errors import CheckFailed, RollcallError
+from infra.errors import RollcallError
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
 from infra.kafka.topics import check_topics, describe
 from infra.keys import check_key
 from infra.secrets import pseudonym_key
 from schemas.settings import KafkaSettings, Settings
-from stream_jobs.dedup.cap import Trip
-from stream_jobs.dedup.pipeline import Pipeline, cap_sentence
+from stream_jobs.dedup.pipeline import Pipeline
 from stream_jobs.dedup.progress import Progress
 from stream_jobs.dedup.seat import take_seat
 from stream_jobs.dedup.transport import BatchApp, RawCodec, settings_of_faust
+from stream_jobs.dedup.trips import read_lifts
 from stream_jobs.dedup.watchdog import EXIT_RESTART, leave, watch
 
 log = logging.getLogger("rollcall.worker")
@@ -55,26 +55,18 @@ class Ground:
     topic_id: str
     partitions: int
     key: bytes
-    lifts: dict[str, dict[int, int]]
 
 
 def prepare(settings: Settings) -> Ground:
     """Checks servers, schema, topics, key and caps. Raises RollcallError with the cure."""
-    client = connect(settings)
-    check_schema(client, settings.clickhouse)
-    key = pseudonym_key(settings)
-    check_key(client, key)
+    client, key = connect(settings), pseudonym_key(settings)
+    with explained(settings.clickhouse):
+        check_schema(client, settings.clickhouse)
+        check_key(client, key)
+        read_lifts(client, settings)
     check_topics(settings)
     facts = describe(settings)
-    with explained(settings.clickhouse):
-        caps = client.query(
-            "SELECT source, argMax((action, events, refused, ends), number) FROM quarantine_caps GROUP BY source"
-        ).result_rows
-    for source, (action, events, refused, _) in caps:
-        if action == "trip":
-            raise CheckFailed(cap_sentence(Trip(source, events, refused), settings))
-    lifts = {source: dict(ends) for source, (_, _, _, ends) in caps}
-    return Ground(client, facts.topic_id, facts.partitions, key, lifts)
+    return Ground(client, facts.topic_id, facts.partitions, key)
 
 
 def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> BatchApp:
@@ -92,8 +84,9 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
             "datadir": str(settings.home / "faust"),
         }),
     )
-    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.key, ground.lifts)
+    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.key)
     progress = Progress(ground.client, ground.topic_id)
+    finished = asyncio.Event()
     source = app.topic(kafka.topic, key_type=bytes, key_serializer="raw", value_type=None, value_serializer=RawCodec())
 
     @app.agent(source, name="dedup", concurrency=1)
@@ -101,10 +94,10 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
         assignments = -1
         async for event in stream.noack().events():  # noack: an exception must not acknowledge
             batch, consumer = event.value, app.consumer
-            if assignments != consumer.assignments:
-                assignments = consumer.assignments
-                pipeline.reassigned()
             try:
+                if assignments != consumer.assignments:
+                    assignments = consumer.assignments
+                    await pipeline.reassigned()
                 await pipeline.store(batch)
             except RollcallError as error:
                 leave(EXIT_RESTART if error.exit_code == 3 else error.exit_code, str(error))
@@ -115,8 +108,16 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
             consumer.done(batch)
             progress.note(batch)
             await stream.ack(event)  # Faust's own bookkeeping, for its shutdown
-            if not await consumer.commit():  # False: it joined a commit that began before this batch was done
-                await consumer.commit()
+            finished.set()
+
+    @app.task
+    async def commit() -> None:
+        """Commits what is done, beside the agent: it need not wait for the answer to go on."""
+        while not app.should_stop:
+            await finished.wait()
+            finished.clear()
+            if not await app.consumer.commit():  # False: it joined a commit that began before this batch was done
+                await app.consumer.commit()
 
     @app.task
     async def keep_progress() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 from clickhouse_connect.driver.client import Client
 
@@ -15,21 +14,21 @@ from schemas.settings import Settings
 from stream_jobs.dedup import rows
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.cache import Cache
-from stream_jobs.dedup.cap import Cap, Trip
+from stream_jobs.dedup.cap import Cap
 from stream_jobs.dedup.catalogues import Catalogues
+from stream_jobs.dedup.decode import content_type
 from stream_jobs.dedup.fold import Folder
 from stream_jobs.dedup.places import Places
 from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import Quarantine
 from stream_jobs.dedup.sink import Sink
+from stream_jobs.dedup.trips import cap_sentence, read_lifts, store_trip
 
 
 class Pipeline:
     """Stores batches. When `store` returns, everything that the batch adds is acknowledged and it may be committed."""
 
-    def __init__(
-        self, settings: Settings, client: Client, topic_id: str, key: bytes, lifts: Mapping[str, Mapping[int, int]]
-    ) -> None:
+    def __init__(self, settings: Settings, client: Client, topic_id: str, key: bytes) -> None:
         self.topic_id = topic_id
         self.events = self.rows_written = self.refused = 0
         self._settings, self._client = settings, client
@@ -39,11 +38,13 @@ class Pipeline:
         self._pseudonyms = Pseudonyms(key)
         self._sink = Sink(client, settings)
         self._quarantine = Quarantine(settings)
-        self._cap = Cap(settings.worker.quarantine_ratio, settings.worker.quarantine_sample, lifts)
+        self._cap = Cap(settings.worker.quarantine_ratio, settings.worker.quarantine_sample)
 
-    def reassigned(self) -> None:
-        """After a rebalance: others may have read on."""
+    async def reassigned(self) -> None:
+        """After a rebalance: others may have read on, or have tripped the cap. Raises CheckFailed then."""
         self._places.forget()
+        with explained(self._settings.clickhouse):
+            self._cap.lifts = await asyncio.to_thread(read_lifts, self._client, self._settings)
 
     async def store(self, batch: Batch) -> None:
         """Raises RollcallError when the batch cannot be stored; nothing may be committed then."""
@@ -57,7 +58,9 @@ class Pipeline:
         )  # fmt: skip
         folded = folder.fold(batch)
         if trip := self._cap.judge(batch, folded):
-            self._tripped(trip)
+            with explained(self._settings.clickhouse):
+                await asyncio.to_thread(store_trip, self._client, trip)
+            raise CheckFailed(cap_sentence(trip, self._settings))
         if folded.refused:
             await self._sink.patiently("setting events aside", lambda: self._quarantine.set_aside(folded.refused))
         inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache)
@@ -77,14 +80,15 @@ class Pipeline:
         await self._catalogues.load(version)
         unknown = set()
         for record in batch.records:
-            if record.headers and any(value == CONTROL_TYPE for _, value in record.headers):
+            if record.headers and content_type(record.headers) == CONTROL_TYPE:
                 try:
                     control = read_control(record.value)
                 except Refusal:
                     continue
-                if control.kind == "catalogue":
-                    await self._catalogues.load(control.number)
-                elif not await asyncio.to_thread(self._begun, control.number):
+                place = f"{batch.partition.partition}:{record.offset}"
+                if control.kind == "catalogue" and place not in self._settings.worker.refused_controls.split(","):
+                    await self._catalogues.load(control.number, place)
+                elif control.kind == "catalogue" or not await asyncio.to_thread(self._begun, control.number):
                     unknown.add(control)
         return frozenset(unknown)
 
@@ -95,23 +99,3 @@ class Pipeline:
                 "SELECT count() FROM close_numbers WHERE number = {n:UInt32}", parameters={"n": close}
             )
         return bool(found.result_rows[0][0])
-
-    def _tripped(self, trip: Trip) -> None:
-        """Stores the trip, which stops every worker, and raises CheckFailed. Nothing of the batch is stored."""
-        with explained(self._settings.clickhouse):
-            self._client.command(
-                "INSERT INTO quarantine_caps (source, number, action, events, refused) "
-                "SELECT {s:String}, coalesce(max(number), 0) + 1, 'trip', {e:UInt64}, {r:UInt64} "
-                "FROM quarantine_caps WHERE source = {s:String}",
-                parameters={"s": trip.source, "e": trip.events, "r": trip.refused},
-            )
-        raise CheckFailed(cap_sentence(trip, self._settings))
-
-
-def cap_sentence(trip: Trip, settings: Settings) -> str:
-    return (
-        f"{trip.refused} of {trip.events} events of source {trip.source!r} would go to the quarantine, more than "
-        f"{settings.worker.quarantine_ratio:.0%}: nothing of them is stored and no worker goes on. See what it sends "
-        f"(`rollcall quarantine list` has what was set aside before), mend the source or the catalogue, then "
-        f"`rollcall quarantine lift {trip.source!r}` lets pass what is in the log now, and start the worker again"
-    )

@@ -14,8 +14,9 @@ from aiokafka.errors import KafkaError
 
 from infra.clickhouse.client import Retryable
 from infra.kafka.connection import aiokafka_options
+from schemas.event import BATCH, STRUCTURED
 from schemas.settings import Settings
-from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE, content_type
+from stream_jobs.dedup.decode import content_type
 from stream_jobs.dedup.fold import Refused
 from stream_jobs.dedup.replay import APPENDED, DETAIL, ORIGIN, REASON, REPLAY, own_headers
 
@@ -58,8 +59,8 @@ class Quarantine:
 
 def _headers(refused: Refused) -> list[tuple[str, bytes | None]]:
     kept = own_headers(refused.headers)
-    if refused.origin.place >= 0 and content_type(refused.headers) in (None, BATCH_TYPE):
-        kept = [("content-type", EVENT_TYPE)]  # one element of an array is an event by itself
+    if refused.origin.place >= 0 and content_type(refused.headers) in (None, BATCH):
+        kept = [("content-type", STRUCTURED)]  # one element of an array is an event by itself
     return [
         *kept,
         (ORIGIN, str(refused.origin).encode()),

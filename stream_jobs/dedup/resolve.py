@@ -6,18 +6,19 @@ quarter of an hour, since (almost) every zone's days begin on one.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from msgspec import UNSET
 
-from schemas.calendar import day_start, epoch_us, locate, zone_named
+from schemas.calendar import day_start, locate, zone_named
 from schemas.catalogue import Catalogue, Product, Sku
 from schemas.identity import canonical, domain_of
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.cache import Cache, Slot
-from stream_jobs.dedup.decode import Event
+from stream_jobs.dedup.decode import Login
+from stream_jobs.dedup.moment import microseconds, quarter_of, since_epoch
 
-QUARTER = 900.0
+_QUARTER_US = 900_000_000
 Day = tuple[Slot, int]
 """A slot of the cache, and the bit of a day in its month."""
 
@@ -25,15 +26,15 @@ Day = tuple[Slot, int]
 class Cell:
     """A SKU of a tenant: finds the slot and the day of a time."""
 
-    def __init__(self, tenant: str, fold_case: bool, sku: Sku, zone_name: str, floor: float, cache: Cache) -> None:
+    def __init__(self, tenant: str, fold_case: bool, sku: Sku, zone_name: str, floor: timedelta, cache: Cache) -> None:
         self.tenant, self.fold_case, self.sku = tenant, fold_case, sku
         self._zone, self._floor, self._cache = zone_named(zone_name), floor, cache
-        self.quarters: dict[float, Day] = {}
-        """The days found so far, by `time // QUARTER`."""
+        self.quarters: dict[int, Day] = {}
+        """The days found so far, by `moment.quarter_of`."""
 
-    def day(self, time: float) -> Day:
-        """The day of a time in epoch seconds. Raises Refusal: before the floor, or the SKU is not valid then."""
-        quarter = time // QUARTER
+    def day(self, time: timedelta) -> Day:
+        """The day of a time since the epoch. Raises Refusal: before the floor, or the SKU is not valid then."""
+        quarter = quarter_of(time)
         found = self.quarters.get(quarter)
         if found is None:
             found = self._locate(time)
@@ -41,18 +42,18 @@ class Cell:
                 self.quarters[quarter] = found
         return found
 
-    def _locate(self, time: float) -> Day:
+    def _locate(self, time: timedelta) -> Day:
         if time < self._floor:
             raise Refusal("before_floor", "the time lies before the setting worker.floor")
-        us = round(time * 1e6)
+        us = microseconds(time)
         if not self._valid(us):
             raise Refusal("sku_not_valid", f"SKU {self.sku.id} is not valid on that day")
         month, day = locate(us, self._zone)
         return self._cache.slot(month, self.tenant, self.sku.id, self.fold_case), 1 << day
 
-    def _uniform(self, quarter: float) -> bool:
+    def _uniform(self, quarter: int) -> bool:
         """Whether the whole quarter lies on one day; zones whose days begin elsewhere are told apart each time."""
-        first, last = int(quarter * QUARTER) * 1_000_000, int((quarter + 1) * QUARTER) * 1_000_000 - 1
+        first, last = quarter * _QUARTER_US, (quarter + 1) * _QUARTER_US - 1
         return locate(first, self._zone) == locate(last, self._zone) and self._valid(first) == self._valid(last)
 
     def _valid(self, us: int) -> bool:
@@ -74,10 +75,10 @@ class Resolver:
         self._zones = {sku.id: catalogue.programmes[sku.programme].time_zone for sku in catalogue.skus}
         self._products = {(p.source, p.product): p for p in catalogue.products}
         self._domains = {canonical(d): tenant.id for tenant in catalogue.tenants for d in tenant.domains}
-        self._floor = epoch_us(datetime(floor.year, floor.month, floor.day, tzinfo=UTC)) / 1e6
+        self._floor = since_epoch(datetime(floor.year, floor.month, floor.day, tzinfo=UTC))
         self._cache = cache
 
-    def cell(self, event: Event) -> Cell:
+    def cell(self, event: Login) -> Cell:
         """What an event counts for, whatever it names. Raises Refusal."""
         data = event.data
         tenant_named = None if data.tenant is UNSET else str(data.tenant)

@@ -20,6 +20,7 @@ from schemas.quarantine import State
 from stream_jobs.dedup.cache import Cache, Known
 from stream_jobs.dedup.decode import Event
 from stream_jobs.dedup.fold import Folded, Refused
+from stream_jobs.dedup.moment import microseconds
 from stream_jobs.dedup.pseudonym import Pseudonyms
 
 # What ClickHouse's DateTime64(6) holds.
@@ -71,7 +72,7 @@ def _people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache) -> tuple[Block
             subject = pseudonyms.of(tenant, name)
             time, source, event_id = row.first
             subjects.append(subject)
-            firsts.append((round(time * 1e6), source, event_id))
+            firsts.append((microseconds(time), source, event_id))
             days.append(row.days)
             closes.append(row.recorded_in)
             if cache.recall(slot, spelled) is None:

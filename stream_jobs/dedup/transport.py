@@ -17,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from stream_jobs.dedup.batch import Batch, Partition
 from stream_jobs.dedup.commits import Entry, Ledger
+from stream_jobs.dedup.watchdog import leave
 
 log = logging.getLogger("rollcall.worker")
 
@@ -38,6 +39,9 @@ class _Folded:
 
 class _BareRecords(fetcher.PartitionRecords):
     """Hands on aiokafka's compiled records as they are, without a ConsumerRecord around each."""
+
+    def __iter__(self) -> Any:
+        return self._records_iterator  # a generator: without a Python call around each record
 
     def _consumer_record(self, tp: Any, record: Any) -> Any:
         return record
@@ -81,7 +85,13 @@ class BatchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> dict[Any, list[_Folded]]:
         delivered = {}
-        for tp, records in (await super()._getmany(active_partitions, timeout)).items():
+        try:
+            fetched = await super()._getmany(active_partitions, timeout)
+        except UnicodeDecodeError:  # aiokafka decodes headers' names before anybody can look at the record
+            at = {str(p): self.ledger.expected(p) for p in self.ledger.partitions()}
+            leave(1, f"a record after one of these offsets has a header whose name is not UTF-8, which no Kafka client "
+                     f"in Python can read: {at}; move the group's offset past it with Kafka's own tools")  # fmt: skip
+        for tp, records in fetched.items():
             partition = Partition(tp.topic, tp.partition)
             expected = self.ledger.expected(partition)
             if expected is not None and records[0].offset < expected:  # part of it is under way already

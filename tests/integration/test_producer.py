@@ -24,12 +24,12 @@ from infra.local.ports import LOOPBACK, free_port
 from infra.local.processes import BackgroundProcess
 from infra.waiting import wait_until
 from producers.client import Deliveries, Delivery, LoginProducer
-from producers.packing import BATCH, STRUCTURED, partition_of
+from producers.packing import partition_of
 from producers.push import push
 from producers.sources.csv import parse_columns
 from producers.sources.source import SourceOptions
 from schemas.calendar import moment_of
-from schemas.event import read_event
+from schemas.event import BATCH, STRUCTURED, read_event
 from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings, Settings
 

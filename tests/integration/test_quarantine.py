@@ -28,10 +28,10 @@ from infra.kafka.topics import describe
 from infra.waiting import wait_until
 from schemas.calendar import parse_month
 from schemas.control import CONTROL_TYPE
+from schemas.event import BATCH, DATA, STRUCTURED
 from schemas.quarantine import Origin, Refusal, State
 from schemas.settings import PREFIX, Settings
 from stream_jobs.dedup.cache import Cache
-from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE, JSON_TYPE
 from stream_jobs.dedup.fold import Folded, Refused
 from stream_jobs.dedup.job import group_of
 from stream_jobs.dedup.pseudonym import Pseudonyms
@@ -128,7 +128,7 @@ def typed(content_type: bytes) -> Headers:
 
 def binary(user: str, **changes: Any) -> Headers:
     login = event(user, **changes)
-    return [("content-type", JSON_TYPE)] + [(f"ce_{k}", v.encode()) for k, v in login.items() if k != "data"]
+    return [("content-type", DATA)] + [(f"ce_{k}", v.encode()) for k, v in login.items() if k != "data"]
 
 
 def counted(client: Client, month: str = "2025-03-01") -> list[str]:
@@ -156,7 +156,7 @@ class Bad(NamedTuple):
 
 def one(what: str, value: bytes, reason: str, headers: Headers | None = None) -> Bad:
     """A record with one event, which is bad."""
-    return Bad(what, value, typed(EVENT_TYPE) if headers is None else headers, [(0, reason, value)])
+    return Bad(what, value, typed(STRUCTURED) if headers is None else headers, [(0, reason, value)])
 
 
 def whole(what: str, value: bytes | None, reason: str, headers: Headers) -> Bad:
@@ -212,23 +212,23 @@ BAD = [
     one("null", b"null", "not_an_event"),
     one("text", b'"text"', "not_an_event"),
     one("no content type", b"{}", "missing_member", []),
-    whole("empty", b"", "empty", typed(EVENT_TYPE)),
+    whole("empty", b"", "empty", typed(STRUCTURED)),
     whole("a tombstone", None, "empty", []),
     whole("unknown content type", raw("plain"), "not_an_event", typed(b"text/plain")),
     whole("a content type without a value", raw("void"), "not_an_event", [("content-type", None)]),
-    whole("array cut off", packed(raw("in-1"), raw("in-2"))[:-30], "not_json", typed(BATCH_TYPE)),
-    whole("no array", raw("single"), "not_json", typed(BATCH_TYPE)),
+    whole("array cut off", packed(raw("in-1"), raw("in-2"))[:-30], "not_json", typed(BATCH)),
+    whole("no array", raw("single"), "not_json", typed(BATCH)),
     Bad(
         "array of good and bad",
         packed(raw("array-1"), b"{}", raw("array-2"), b"7", raw("array-3", specversion="2.0"), raw("array-4")),
-        typed(BATCH_TYPE),
+        typed(BATCH),
         [(1, "missing_member", b"{}"), (3, "not_an_event", b"7"),
          (4, "wrong_specversion", raw("array-3", specversion="2.0"))],
         ("array-1", "array-2", "array-4"),
     ),
     Bad(
         "array with invalid UTF-8 and rubbish", packed(raw("array-5"), b'{"id": "\xff"}', b"nonsense", raw("array-6")),
-        typed(BATCH_TYPE), [(1, "not_utf8", b'{"id": "\xff"}'), (2, "not_json", b"nonsense")], ("array-5", "array-6"),
+        typed(BATCH), [(1, "not_utf8", b'{"id": "\xff"}'), (2, "not_json", b"nonsense")], ("array-5", "array-6"),
     ),
     Bad("arrays in an array", packed(packed(raw("inner")), raw("array-7")), [],
         [(0, "not_an_event", packed(raw("inner")))], ("array-7",)),
@@ -236,7 +236,7 @@ BAD = [
     one("binary mode, no offset", b'{"tenant": "customer-a", "sku": "DAAS-PREM-T1"}', "bad_time",
         binary("binary-2", time="2025-03-15T12:00:00")),
     one("binary mode, no JSON", b"nonsense", "not_json", binary("binary-3")),
-    one("binary mode without attributes", raw("binary-4"), "missing_member", typed(JSON_TYPE)),
+    one("binary mode without attributes", raw("binary-4"), "missing_member", typed(DATA)),
     one("a header without a value", b'{"sku": "DAAS-PREM-T1"}', "wrong_type",
         [*(h for h in binary("binary-5") if h[0] != "ce_id"), ("ce_id", None)]),
     whole("a control record that cannot be read", b"nonsense", "bad_control", typed(CONTROL_TYPE)),
@@ -280,7 +280,7 @@ def test_bad_input_is_set_aside_once_and_costs_no_neighbour(make_settings: Calla
     topic_id = describe(settings).topic_id
     records: list[tuple[bytes | None, Headers]] = []
     for number, bad in enumerate(BAD):
-        records += [(bad.value, bad.headers), (raw(f"beside-{number}"), typed(EVENT_TYPE))]
+        records += [(bad.value, bad.headers), (raw(f"beside-{number}"), typed(STRUCTURED))]
     places = send(settings, records)
     expected = {
         Origin(topic_id, 0, sent.offset, place): (reason, value)
@@ -321,7 +321,7 @@ def test_bad_input_is_set_aside_once_and_costs_no_neighbour(make_settings: Calla
 def test_show_gives_bytes_and_headers_as_they_came(settings: Settings, client: Client) -> None:
     data = b'{"tenant": "customer-a", "sku": "NO-SUCH"}'
     [whole_record] = send(settings, [(data, [*binary("shown"), ("traceparent", b"00-1")])], partition=3)
-    [in_array] = send(settings, [(packed(raw("x"), b'{"a" : 1}'), typed(BATCH_TYPE))], partition=2)
+    [in_array] = send(settings, [(packed(raw("x"), b'{"a" : 1}'), typed(BATCH))], partition=2)
     drain(settings)
     topic_id = describe(settings).topic_id
     shown = desk.show(settings, client, Origin(topic_id, 3, whole_record.offset, 0))
@@ -330,7 +330,7 @@ def test_show_gives_bytes_and_headers_as_they_came(settings: Settings, client: C
     assert shown.entry.source == "/citrix/tokyo-1"
     assert shown.entry.event_time == datetime(2025, 3, 15, 3, tzinfo=UTC)
     element = desk.show(settings, client, Origin(topic_id, 2, in_array.offset, 1))
-    assert (element.value, list(element.headers)) == (b'{"a" : 1}', list(typed(EVENT_TYPE)))
+    assert (element.value, list(element.headers)) == (b'{"a" : 1}', list(typed(STRUCTURED)))
     with pytest.raises(CheckFailed, match=r"no event .* was ever set aside"):
         desk.show(settings, client, Origin(topic_id, 0, 12345, 0))
 
@@ -339,10 +339,10 @@ def test_a_replay_after_the_catalogue_was_mended_counts_in_the_events_own_month(
     settings: Settings, client: Client, example_catalogue: str
 ) -> None:
     data = {"product": "Design Desktop"}
-    send(settings, [(raw("alice", data=data), typed(EVENT_TYPE)), (raw("good"), typed(EVENT_TYPE))])
-    send(settings, [(packed(raw("bob", data=data), raw("fine")), typed(BATCH_TYPE))], partition=1)
+    send(settings, [(raw("alice", data=data), typed(STRUCTURED)), (raw("good"), typed(STRUCTURED))])
+    send(settings, [(packed(raw("bob", data=data), raw("fine")), typed(BATCH))], partition=1)
     send(settings, [(json.dumps(data).encode(), binary("carol", time="2025-04-01T00:00:00+09:00"))], partition=2)
-    send(settings, [(raw("dave", data={"product": "No Such Desktop"}), typed(EVENT_TYPE))], partition=3)
+    send(settings, [(raw("dave", data={"product": "No Such Desktop"}), typed(STRUCTURED))], partition=3)
     drain(settings)
     drain_again = run_worker(settings)
     assert drain_again.code == 0
@@ -421,7 +421,7 @@ def _month_before(month: Any) -> Any:
 
 def test_what_came_compressed_and_large_goes_both_ways(settings: Settings, client: Client) -> None:
     big = raw("big", data={"product": "Design Desktop"})[:-1] + b', "x": "' + b"x" * (6 << 20) + b'"}'
-    send(settings, [(big, typed(EVENT_TYPE)), (raw("good"), [])], compression_type="gzip")
+    send(settings, [(big, typed(STRUCTURED)), (raw("good"), [])], compression_type="gzip")
     drain(settings)
     assert counted(client) == spelled(["good"])
     [entry] = desk.list_entries(client)
@@ -451,7 +451,7 @@ def set_aside(settings: Settings, client: Client, *events: Refused) -> None:
 def refused(place: int, value: bytes, replay: int = 0) -> Refused:
     origin = Origin("topic", 0, place, 0)
     now = int(datetime.now(UTC).timestamp() * 1000)
-    return Refused(origin, replay, value, typed(EVENT_TYPE), Refusal("unknown_product", "…"), None, now)
+    return Refused(origin, replay, value, typed(STRUCTURED), Refusal("unknown_product", "…"), None, now)
 
 
 def test_what_the_topics_do_not_have_or_take_is_reported(settings: Settings, client: Client) -> None:
@@ -530,9 +530,9 @@ def test_the_cap_stops_the_worker_until_it_is_lifted(make_settings: Callable[...
     settings = make_settings(
         kafka={"partitions": 1}, worker={"quarantine_sample": 40, "quarantine_ratio": 0.5, "max_poll_records": 20}
     )
-    bad = (raw("x", source="/bad", specversion="0.3"), typed(EVENT_TYPE))
-    send(settings, [(raw(f"early-{n}"), typed(EVENT_TYPE)) for n in range(30)])
-    before = send(settings, [bad] * 30 + [(raw("between"), typed(EVENT_TYPE))] + [bad] * 30)
+    bad = (raw("x", source="/bad", specversion="0.3"), typed(STRUCTURED))
+    send(settings, [(raw(f"early-{n}"), typed(STRUCTURED)) for n in range(30)])
+    before = send(settings, [bad] * 30 + [(raw("between"), typed(STRUCTURED))] + [bad] * 30)
     outcome = run_worker(settings)
     assert outcome.code == 1, outcome.said
     assert "source '/bad'" in outcome.said
@@ -559,7 +559,7 @@ def test_the_cap_stops_the_worker_until_it_is_lifted(make_settings: Callable[...
             desk.lift(settings, client, "/bad")
 
         # What stood in the log passes, with good events right behind it; what comes later is judged anew.
-        send(settings, [(raw("late"), typed(EVENT_TYPE))] + [bad] * 30)
+        send(settings, [(raw("late"), typed(STRUCTURED))] + [bad] * 30)
         drain(settings)
         assert desk.total(client, source="/bad") == 90
         assert counted(client) == spelled([*(f"early-{n}" for n in range(30)), "between", "late"])

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from hypothesis import settings
 
+from schemas import event as contract
 from schemas.control import CONTROL_TYPE, ControlRecord
 from stream_jobs.dedup.batch import Batch, Headers, Partition
-from stream_jobs.dedup.decode import BATCH_TYPE, EVENT_TYPE
 
-STRUCTURED: Headers = [("content-type", EVENT_TYPE)]
-PACKED: Headers = [("content-type", BATCH_TYPE)]
+STRUCTURED: Headers = [("content-type", contract.STRUCTURED)]
+PACKED: Headers = [("content-type", contract.BATCH)]
 CONTROL: Headers = [("content-type", CONTROL_TYPE)]
 TOPIC_ID = "the-topic"
 NOW_MS = 1_793_500_000_000

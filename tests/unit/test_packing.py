@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.packing import BATCH, STRUCTURED, Packer, Record, partition_of
+from producers.packing import Packer, Record, partition_of
+from schemas.event import BATCH, STRUCTURED
 
 
 def packer(pack: int = 3, max_bytes: int = 1000, linger: float = 1.0, partitions: int = 2) -> Packer:

@@ -17,7 +17,6 @@ from schemas.control import read_control
 from schemas.quarantine import Origin, State
 from stream_jobs.dedup import rows
 from stream_jobs.dedup.cache import Cache
-from stream_jobs.dedup.decode import EVENT_TYPE
 from stream_jobs.dedup.fold import Folder
 from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import _headers
@@ -56,7 +55,7 @@ class World:
         self.log.append(control(len(self.log), "catalogue", version))
 
     def version(self, offset: int) -> int:
-        found = [read_control(r.value).number for r in self.log[:offset] if r.headers[0][1] != EVENT_TYPE]
+        found = [read_control(r.value).number for r in self.log[:offset] if r.headers[0][1] != STRUCTURED[0][1]]
         return max(found, default=1)
 
     def work(self, first: int, count: int, survives: int) -> None:

@@ -8,6 +8,7 @@ GRANT $on_cluster INSERT ON `$database`.subject_names TO ${database}_worker;
 GRANT $on_cluster SELECT ON `$database`.subject_keys TO ${database}_worker;
 GRANT $on_cluster SELECT, INSERT ON `$database`.control_places TO ${database}_worker;
 GRANT $on_cluster SELECT ON `$database`.catalogue_versions TO ${database}_worker;
+GRANT $on_cluster SELECT ON `$database`.close_numbers TO ${database}_worker;
 GRANT $on_cluster SELECT, INSERT ON `$database`.quarantine TO ${database}_worker;
 GRANT $on_cluster SELECT, INSERT ON `$database`.quarantine_caps TO ${database}_worker;
 GRANT $on_cluster SELECT, INSERT ON `$database`.ingest_progress TO ${database}_worker;
@@ -24,7 +25,7 @@ GRANT $on_cluster SELECT ON `$database`.quarantine TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.quarantine_caps TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.ingest_progress TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT ON `$database`.close_numbers TO ${database}_close;
-GRANT $on_cluster SELECT, INSERT ON `$database`.seal_subjects TO ${database}_close;
+GRANT $on_cluster SELECT, INSERT, ALTER DELETE ON `$database`.seal_subjects TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT ON `$database`.seals TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.schema_migrations TO ${database}_close;
 

@@ -5,6 +5,7 @@ CREATE TABLE IF NOT EXISTS close_numbers $on_cluster
 (
     number   UInt32,
     month    Date,
+    owner    UUID COMMENT 'drawn by the close that takes the number: of two that ask at once, each sees whether it has it',
     begun_at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = ${replicated}MergeTree
