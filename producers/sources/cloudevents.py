@@ -8,6 +8,7 @@ from infra.errors import ConfigurationError
 from producers.sources.lines import Line, LongLine
 from producers.sources.source import Item, Login, Refused, Skipped, SourceOptions, too_long
 from schemas.event import read_event
+from schemas.fast import read_run
 from schemas.quarantine import Refusal
 
 
@@ -35,6 +36,8 @@ class CloudEventsSource:
                 yield Skipped(line.number)
             else:
                 try:
-                    yield Login(line.number, line.text, read_event(line.text).subject)
+                    fast = read_run([line.text])
+                    event = fast[0] if fast else read_event(line.text)
+                    yield Login(line.number, line.text, event.subject)
                 except Refusal as refusal:
                     yield Refused(line.number, (line.raw,), refusal)

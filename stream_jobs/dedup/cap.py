@@ -16,6 +16,7 @@ from stream_jobs.dedup.rows import glimpse
 
 WINDOW = 20
 """After so many samples' worth of events a source's tally is halved: old sins fade."""
+MAX_SOURCES = 10_000
 
 
 class Trip(NamedTuple):
@@ -48,6 +49,9 @@ class Cap:
             if self._events[source] >= self._sample and self._refused[source] > self._ratio * self._events[source]
         ]
         tripped = max(over, key=lambda trip: trip.refused / trip.events, default=None)
+        if len(self._events) > MAX_SOURCES:  # invented names; the tally begins anew
+            self._events.clear()
+            self._refused.clear()
         for source, events in self._events.items():
             if events > WINDOW * self._sample:
                 self._events[source] //= 2

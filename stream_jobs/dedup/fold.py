@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
 from schemas.control import CONTROL_TYPE, ControlRecord, read_control
 from schemas.event import BATCH, STRUCTURED
+from schemas.fast import Event, Login, PlainEvent, read_fast, read_run
 from schemas.quarantine import Origin, Refusal
 from stream_jobs.dedup.batch import Batch, Headers, Record
 from stream_jobs.dedup.cache import Slot
-from stream_jobs.dedup.decode import Event, Item, Login, read_carefully, read_fast, read_run
+from stream_jobs.dedup.decode import Item, read_carefully
 from stream_jobs.dedup.moment import EPOCHS, since_epoch
 from stream_jobs.dedup.replay import Replay, read_replay
 from stream_jobs.dedup.resolve import Cell, Day, Resolver
@@ -123,13 +125,14 @@ class Folder:
         """The hot loop: folds what is plain, and returns the indices of what is not."""
         left: list[int] = []
         epochs, cells, close, add = EPOCHS, self._resolver.cells, self._close, self.folded.add
+        plain = type(events[0]) is PlainEvent  # all of them are, or none
         for index, event in enumerate(events):
             data, time, subject = event.data, event.time, event.subject
             since = time - epochs[time.tzinfo]
             if since > horizon:
                 left.append(index)
                 continue
-            cell = cells.get((data.tenant, data.sku))
+            cell = cells.get((data.tenant, data.sku)) if plain else None
             if cell is None and (cell := self._cell(event)) is None:
                 left.append(index)
                 continue
@@ -137,7 +140,11 @@ class Folder:
             if day is None and (day := self._day(cell, since)) is None:
                 left.append(index)
                 continue
-            slot, bit = day
+            month, bit = day
+            slot = cell.months.get(month)
+            if slot is None and (slot := self._slot(cell, month, since)) is None:
+                left.append(index)
+                continue
             known = slot.young.get(subject)
             if known is not None:
                 days, first, recorded_in = known
@@ -150,16 +157,19 @@ class Folder:
         return left
 
     def _cell(self, event: Login) -> Cell | None:
-        try:
+        with suppress(Refusal):
             return self._resolver.cell(event)
-        except Refusal:
-            return None
+        return None
 
     def _day(self, cell: Cell, since: timedelta) -> Day | None:
-        try:
+        with suppress(Refusal):
             return cell.day(since)
-        except Refusal:
-            return None
+        return None
+
+    def _slot(self, cell: Cell, month: int, since: timedelta) -> Slot | None:
+        with suppress(Refusal):
+            return cell.slot(month, since)
+        return None
 
     def _record(self, record: Record) -> None:
         """One record, whatever it is."""
@@ -196,7 +206,7 @@ class Folder:
             cell = self._resolver.cell(event)
             if time > self._horizon(record.timestamp):  # first: a calendar has no room for the year 9999
                 raise Refusal("in_the_future", "the time lies beyond the append time by more than the tolerance")
-            slot, bit = cell.day(time)
+            slot, bit = cell.place(time)
         except Refusal as refusal:
             origin = Origin(self._topic_id, self._partition, record.offset, item.place)
             self.folded.refused.append(Refused(

@@ -10,57 +10,83 @@ from datetime import UTC, date, datetime, timedelta
 
 from msgspec import UNSET
 
-from schemas.calendar import day_start, locate, zone_named
-from schemas.catalogue import Catalogue, Product, Sku
+from schemas.calendar import day_start, epoch_us, locate, month_interval, zone_named
+from schemas.catalogue import Catalogue, Sku, Tenant
+from schemas.fast import Login
 from schemas.identity import canonical, domain_of
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.cache import Cache, Slot
-from stream_jobs.dedup.decode import Login
-from stream_jobs.dedup.moment import microseconds, quarter_of, since_epoch
+from stream_jobs.dedup.moment import microseconds, quarter_of
 
-_QUARTER_US = 900_000_000
-Day = tuple[Slot, int]
-"""A slot of the cache, and the bit of a day in its month."""
+Day = tuple[int, int]
+"""A month (counted from year 0) and the bit of a day in it."""
 
 
-class Cell:
-    """A SKU of a tenant: finds the slot and the day of a time."""
+class Zone:
+    """The days of a time zone, found once for each quarter of an hour: (almost) every zone's days begin on one."""
 
-    def __init__(self, tenant: str, fold_case: bool, sku: Sku, zone_name: str, floor: timedelta, cache: Cache) -> None:
-        self.tenant, self.fold_case, self.sku = tenant, fold_case, sku
-        self._zone, self._floor, self._cache = zone_named(zone_name), floor, cache
+    def __init__(self, name: str) -> None:
+        self.info = zone_named(name)
         self.quarters: dict[int, Day] = {}
         """The days found so far, by `moment.quarter_of`."""
 
-    def day(self, time: timedelta) -> Day:
-        """The day of a time since the epoch. Raises Refusal: before the floor, or the SKU is not valid then."""
-        quarter = quarter_of(time)
+    def day(self, since: timedelta) -> Day:
+        """The day of a time since the epoch."""
+        quarter = quarter_of(since)
         found = self.quarters.get(quarter)
         if found is None:
-            found = self._locate(time)
-            if self._uniform(quarter):
-                self.quarters[quarter] = found
+            first = self._locate(quarter * _QUARTER_US)
+            if first == self._locate((quarter + 1) * _QUARTER_US - 1):
+                self.quarters[quarter] = found = first
+            else:  # a day begins inside of it
+                found = self._locate(microseconds(since))
         return found
 
-    def _locate(self, time: timedelta) -> Day:
-        if time < self._floor:
+    def _locate(self, us: int) -> Day:
+        month, day = locate(us, self.info)
+        return month.year * 12 + month.month - 1, 1 << day
+
+
+_QUARTER_US = 900_000_000
+
+
+class Cell:
+    """A SKU of a tenant: finds the slot of an event."""
+
+    def __init__(self, tenant: Tenant, sku: Sku, zone: Zone, floor: int, cache: Cache) -> None:
+        self.zone = zone
+        self.quarters = zone.quarters
+        self.months: dict[int, Slot] = {}
+        """The slots of months in which the SKU is valid from start to end."""
+        self._tenant, self._sku, self._cache = tenant, sku, cache
+        start = day_start(sku.valid_from, zone.info) if sku.valid_from else floor
+        self._floor, self._start = floor, max(floor, start)
+        self._end = day_start(sku.valid_to, zone.info) if sku.valid_to else None
+
+    def place(self, since: timedelta) -> tuple[Slot, int]:
+        """The slot and the bit of the day of a time since the epoch. Raises Refusal as `day` and `slot` do."""
+        month, bit = self.day(since)
+        return self.slot(month, since), bit
+
+    def day(self, since: timedelta) -> Day:
+        """The day of a time since the epoch. Raises Refusal: before the floor."""
+        if microseconds(since) < self._floor:  # first: a calendar has no room for the year 1
             raise Refusal("before_floor", "the time lies before the setting worker.floor")
-        us = microseconds(time)
-        if not self._valid(us):
-            raise Refusal("sku_not_valid", f"SKU {self.sku.id} is not valid on that day")
-        month, day = locate(us, self._zone)
-        return self._cache.slot(month, self.tenant, self.sku.id, self.fold_case), 1 << day
+        return self.zone.day(since)
 
-    def _uniform(self, quarter: int) -> bool:
-        """Whether the whole quarter lies on one day; zones whose days begin elsewhere are told apart each time."""
-        first, last = quarter * _QUARTER_US, (quarter + 1) * _QUARTER_US - 1
-        return locate(first, self._zone) == locate(last, self._zone) and self._valid(first) == self._valid(last)
-
-    def _valid(self, us: int) -> bool:
-        sku = self.sku
-        return (sku.valid_from is None or day_start(sku.valid_from, self._zone) <= us) and (
-            sku.valid_to is None or us < day_start(sku.valid_to, self._zone)
-        )
+    def slot(self, month: int, since: timedelta) -> Slot:
+        """The slot of a time in this month. Raises Refusal: before the floor, or the SKU is not valid then."""
+        us = microseconds(since)
+        if us < self._floor:
+            raise Refusal("before_floor", "the time lies before the setting worker.floor")
+        if us < self._start or (self._end is not None and us >= self._end):
+            raise Refusal("sku_not_valid", f"SKU {self._sku.id} is not valid on that day")
+        first = date(month // 12, month % 12 + 1, 1)
+        slot = self._cache.slot(first, self._tenant.id, self._sku.id, self._tenant.fold_case)
+        start, end = month_interval(first, self.zone.info)
+        if self._start <= start and (self._end is None or end <= self._end):
+            self.months[month] = slot
+        return slot
 
 
 class Resolver:
@@ -72,24 +98,27 @@ class Resolver:
         """The cells met so far, by the tenant and the SKU that an event names."""
         self._tenants = {tenant.id: tenant for tenant in catalogue.tenants}
         self._skus = {sku.id: sku for sku in catalogue.skus}
-        self._zones = {sku.id: catalogue.programmes[sku.programme].time_zone for sku in catalogue.skus}
+        zones = {name: Zone(programme.time_zone) for name, programme in catalogue.programmes.items()}
+        self._zones = {sku.id: zones[sku.programme] for sku in catalogue.skus}
         self._products = {(p.source, p.product): p for p in catalogue.products}
         self._domains = {canonical(d): tenant.id for tenant in catalogue.tenants for d in tenant.domains}
-        self._floor = since_epoch(datetime(floor.year, floor.month, floor.day, tzinfo=UTC))
+        self._floor = epoch_us(datetime(floor.year, floor.month, floor.day, tzinfo=UTC))
         self._cache = cache
 
     def cell(self, event: Login) -> Cell:
         """What an event counts for, whatever it names. Raises Refusal."""
         data = event.data
-        tenant_named = None if data.tenant is UNSET else str(data.tenant)
+        product = self._products.get((event.source, str(data.product)))
         if data.sku is not UNSET:
-            sku, owner = str(data.sku), None
+            sku = str(data.sku)
+        elif product is not None:
+            sku = product.sku
         else:
-            product = self._product(event.source, str(data.product))
-            sku, owner = product.sku, product.tenant
-        if owner is not None and tenant_named is not None and owner != tenant_named:
+            raise Refusal("unknown_product", f"{data.product!a} of source {event.source!a} is not under products")
+        named, owner = data.tenant, product and product.tenant
+        if owner is not None and named is not UNSET and owner != named:
             raise Refusal("tenant_conflict", f"the product is mapped to tenant {owner}, the event names another")
-        tenant = owner or tenant_named or self._tenant_of_domain(event.subject)
+        tenant = owner or (str(named) if named is not UNSET else self._tenant_of_domain(event.subject))
         return self._cell(tenant, sku)
 
     def _cell(self, tenant: str, sku: str) -> Cell:
@@ -99,16 +128,9 @@ class Resolver:
                 raise Refusal("unknown_tenant", f"{tenant!a} is not under tenants")
             if sku not in self._skus:
                 raise Refusal("unknown_sku", f"{sku!a} is not under skus")
-            fold_case = self._tenants[tenant].fold_case
-            cell = Cell(tenant, fold_case, self._skus[sku], self._zones[sku], self._floor, self._cache)
+            cell = Cell(self._tenants[tenant], self._skus[sku], self._zones[sku], self._floor, self._cache)
             self.cells[tenant, sku] = cell
         return cell
-
-    def _product(self, source: str, product: str) -> Product:
-        found = self._products.get((source, product))
-        if found is None:
-            raise Refusal("unknown_product", f"{product!a} of source {source!a} is not under products")
-        return found
 
     def _tenant_of_domain(self, subject: str) -> str:
         domain = domain_of(subject)

@@ -15,10 +15,10 @@ import msgspec
 
 from schemas.calendar import moment_of
 from schemas.event import MAX_ID, parse_time
+from schemas.fast import Event
 from schemas.identity import canonical
 from schemas.quarantine import State
 from stream_jobs.dedup.cache import Cache, Known
-from stream_jobs.dedup.decode import Event
 from stream_jobs.dedup.fold import Folded, Refused
 from stream_jobs.dedup.moment import microseconds
 from stream_jobs.dedup.pseudonym import Pseudonyms

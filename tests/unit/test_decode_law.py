@@ -13,18 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.event import DATA, MAX_SUBJECT, read_event
+from schemas.fast import Data, Event, Login, PlainEvent, fast_form, read_fast, read_run
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.batch import Headers
-from stream_jobs.dedup.decode import (
-    Data,
-    Event,
-    Login,
-    PlainEvent,
-    fast_form,
-    read_carefully,
-    read_fast,
-    read_run,
-)
+from stream_jobs.dedup.decode import read_carefully
 from tests.unit.logins import PACKED, STRUCTURED, law, login, raw
 
 

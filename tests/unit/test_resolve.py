@@ -10,9 +10,9 @@ import pytest
 from schemas.calendar import epoch_us, locate, moment_of, zone_named
 from schemas.catalogue import parse_catalogue
 from schemas.event import read_event
+from schemas.fast import Event, fast_form
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.cache import Cache
-from stream_jobs.dedup.decode import Event, fast_form
 from stream_jobs.dedup.moment import since_epoch
 from stream_jobs.dedup.resolve import Resolver
 from tests.unit.logins import login, raw
@@ -48,7 +48,7 @@ def event(data: dict[str, Any], subject: str = "alice", source: str = "/one", ti
 
 def resolved(found: Resolver, one: Event) -> tuple[str, str, date, int]:
     """Tenant, SKU, month and day."""
-    slot, bit = found.cell(one).day(since_epoch(one.time))
+    slot, bit = found.cell(one).place(since_epoch(one.time))
     return slot.tenant, slot.sku, slot.month, bit.bit_length() - 1
 
 
@@ -156,7 +156,7 @@ def test_folding_that_changes_between_versions_has_rows_of_its_own_in_the_cache(
     unfolded = resolver(CATALOGUE.replace("büro.example]}", "büro.example], fold_case: false}"), cache)
     one = event({"tenant": "a", "sku": "T"})
     (first, _), (second, _), (again, _) = (
-        found.cell(one).day(since_epoch(one.time)) for found in (folded, unfolded, resolver(cache=cache))
+        found.cell(one).place(since_epoch(one.time)) for found in (folded, unfolded, resolver(cache=cache))
     )
     assert (first.fold_case, second.fold_case) == (True, False)
     assert first is again
@@ -168,4 +168,4 @@ def test_a_look_up_is_remembered_by_what_the_event_names() -> None:
     one = event({"tenant": "a", "sku": "T"})
     assert found.cell(one) is found.cell(event({"tenant": "a", "sku": "T"}, "bob@sub.a.example", "/two"))
     assert found.cells[one.data.tenant, one.data.sku] is found.cell(one)
-    assert found.cell(one).day(timedelta(microseconds=epoch_us(one.time)))[0].month == OCTOBER
+    assert found.cell(one).place(timedelta(microseconds=epoch_us(one.time)))[0].month == OCTOBER

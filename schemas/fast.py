@@ -1,0 +1,155 @@
+"""The contract's fast reader: msgspec where that is sure to agree with the model, else the contract must decide.
+
+The law: this reader may only accept what `schemas.event` accepts, with the same meaning. What msgspec does not look
+at is looked at here, over the bytes of many events at once:
+
+- a member named twice: each member and each string value has two quotes, so a count that fits the members that
+  were read leaves no room for another one (an escaped quote only makes the count too large);
+- characters that CloudEvents forbids: printable ASCII without an escape holds none, other text is tested by string;
+- a time whose seventh digit would round it up into the next second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas.event import MAX_ID, MAX_NAME, MAX_SUBJECT, LoginEvent
+
+_Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+_Long = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+
+
+class Identities(Struct, forbid_unknown_fields=True, gc=False):
+    upn: _Name | UnsetType = UNSET
+    sid: _Name | UnsetType = UNSET
+    sam: _Name | UnsetType = UNSET
+
+
+class Data(Struct, forbid_unknown_fields=True, gc=False):
+    tenant: _Name | UnsetType = UNSET
+    sku: _Name | UnsetType = UNSET
+    product: _Name | UnsetType = UNSET
+    identities: Identities | UnsetType = UNSET
+
+
+class PlainData(Struct, forbid_unknown_fields=True, gc=False):
+    """What most events name, and nothing else."""
+
+    tenant: _Name
+    sku: _Name
+    product: ClassVar[UnsetType] = UNSET
+    identities: ClassVar[UnsetType] = UNSET
+
+
+class PlainEvent(Struct, forbid_unknown_fields=True, gc=False):
+    """An event with the required members and no other: the quotes of its JSON are known."""
+
+    specversion: Literal["1.0"]
+    id: _Long
+    source: _Long
+    type: Literal["rollcall.login.v1"]
+    time: Annotated[datetime, Meta(tz=True)]
+    subject: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
+    data: PlainData
+    datacontenttype: ClassVar[UnsetType] = UNSET
+    dataschema: ClassVar[UnsetType] = UNSET
+
+
+class Event(Struct, forbid_unknown_fields=True, gc=False):
+    """A login event with any of the members that the contract knows; `time` is aware."""
+
+    specversion: Literal["1.0"]
+    id: _Long
+    source: _Long
+    type: Literal["rollcall.login.v1"]
+    time: Annotated[datetime, Meta(tz=True)]
+    subject: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
+    data: Data
+    datacontenttype: _Name | UnsetType = UNSET
+    dataschema: _Long | UnsetType = UNSET
+
+
+Login = PlainEvent | Event
+
+_plain = msgspec.json.Decoder(PlainEvent).decode
+_plain_list = msgspec.json.Decoder(list[PlainEvent]).decode
+_one = msgspec.json.Decoder(Event).decode
+_list = msgspec.json.Decoder(list[Event]).decode
+
+# specversion, id, source, type, time and subject have four quotes each, data two, and so have tenant and sku four.
+_PLAIN_QUOTES = 6 * 4 + 2 + 2 * 4
+
+
+def read_fast(raw: bytes) -> Sequence[Login] | None:
+    """The events of one record's value (an object, or an array of them), or None when the contract must decide."""
+    if raw[:1] == b"[":
+        return _accepted(raw, lambda: _plain_list(raw), lambda: _list(raw))
+    return read_run([raw])
+
+
+def read_run(values: Sequence[bytes]) -> Sequence[Login] | None:
+    """The events of a run of records with one event each, in order, or None when they must be read one by one."""
+    return _accepted(b"".join(values), lambda: [_plain(raw) for raw in values], lambda: [_one(raw) for raw in values])
+
+
+def _accepted(
+    raw: bytes, plain: Callable[[], list[PlainEvent]], any_: Callable[[], list[Event]]
+) -> Sequence[Login] | None:
+    """The events, plain if they all are, where the contract is sure to accept them with the same meaning."""
+    try:
+        events: Sequence[Login] = plain()
+        quotes = len(events) * _PLAIN_QUOTES
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            found = any_()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if any(event.data.sku is UNSET and event.data.product is UNSET for event in found):
+            return None
+        events, quotes = found, sum(map(_quotes, found))
+    # Every event has at least its quotes, so their sum leaves no room for a member named twice.
+    return events if events and raw.count(b'"') == quotes and _agreed(raw, events) else None
+
+
+def _agreed(raw: bytes, events: Sequence[Login]) -> bool:
+    """Whether texts and times are sure to mean to the contract what they mean here."""
+    escaped = b"\\" in raw
+    odd = escaped or not raw.isascii() or b"\x7f" in raw
+    if odd and not all(map(_printable, events)):
+        return False
+    if (odd or (b" " in raw and b'" ' in raw)) and any(event.subject.isspace() for event in events):
+        return False
+    hidden = escaped and (b"\\u002" in raw or b"\\u003" in raw)  # a dot or a digit as an escape
+    whole = [event for event in events if not event.time.microsecond]
+    return not whole or not (hidden or b".999999" in raw)  # may have been rounded up into the next second
+
+
+def fast_form(event: LoginEvent) -> Event:
+    """The contract's event as the hot path holds it."""
+    return msgspec.convert(event.model_dump(exclude_none=True), Event)
+
+
+def _quotes(event: Event) -> int:
+    data = event.data
+    strings = 6 + sum(
+        value is not UNSET
+        for value in (event.datacontenttype, event.dataschema, data.tenant, data.sku, data.product)
+    )
+    if isinstance(data.identities, Identities):
+        extra = data.identities
+        return 4 * strings + 4 + 4 * sum(v is not UNSET for v in (extra.upn, extra.sid, extra.sam))
+    return 4 * strings + 2
+
+
+def _printable(event: Login) -> bool:
+    data, extra = event.data, event.data.identities
+    texts: list[object] = [event.id, event.source, event.subject, event.datacontenttype, event.dataschema]
+    texts += [data.tenant, data.sku, data.product]
+    if isinstance(extra, Identities):
+        texts += [extra.upn, extra.sid, extra.sam]
+    return all(text is UNSET or (isinstance(text, str) and text.isprintable()) for text in texts)
