@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from schemas.settings import load_settings
 from stream_jobs.month_close.close import close_month
 from stream_jobs.month_close.count import live_counts, months_with_logins, sealed_counts
 from stream_jobs.month_close.explain import explain as explain_cell
+from stream_jobs.month_close.seal import seals
 from stream_jobs.month_close.verify import verify_month
 
 COUNTS = ("month", "tenant", "sku", "active_users")
@@ -48,9 +50,19 @@ def close(
     return 1 if any(result.outcome == "refused" for result in results) else 0
 
 
-def verify(month: Month, /, *, format: Format = "table") -> int:
+def verify(
+    month: Month, /, *, format: Format = "table", agreement: str | None = None,
+    lines: Annotated[bool, Parameter(negative="", help="print the lines that the newest seals digest, only")] = False,
+) -> int:  # fmt: skip
     """Hold every seal of a month against its digest, and the newest against the table, both ways."""
-    results = verify_month(load_settings(), _month(month))
+    settings, first = load_settings(), _month(month)
+    if lines:
+        with explained(settings.clickhouse):
+            newest = {s.agreement: s for s in seals(connect(settings), first) if agreement in (None, s.agreement)}
+        for seal in newest.values():
+            sys.stdout.writelines(f"{c.tenant},{c.sku},{c.active_users},{c.digest}\n" for c in seal.counts)
+        return 0
+    results = [r for r in verify_month(settings, first) if agreement in (None, r.agreement)]
     show(
         format,
         ("month", "agreement", "revision", "close", "active_users", "digest", "holds"),

@@ -46,8 +46,8 @@ class PlainData(Struct, forbid_unknown_fields=True, gc=False):
     identities: ClassVar[UnsetType] = UNSET
 
 
-class PlainEvent(Struct, forbid_unknown_fields=True, gc=False):
-    """An event with the required members and no other: the quotes of its JSON are known."""
+class _Attributes(Struct, forbid_unknown_fields=True, gc=False):
+    """CloudEvents' attributes that every event has; `time` is aware."""
 
     specversion: Literal["1.0"]
     id: _Long
@@ -55,20 +55,19 @@ class PlainEvent(Struct, forbid_unknown_fields=True, gc=False):
     type: Literal["rollcall.login.v1"]
     time: Annotated[datetime, Meta(tz=True)]
     subject: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
+
+
+class PlainEvent(_Attributes, forbid_unknown_fields=True, gc=False):
+    """An event with the required members and no other: the quotes of its JSON are known."""
+
     data: PlainData
     datacontenttype: ClassVar[UnsetType] = UNSET
     dataschema: ClassVar[UnsetType] = UNSET
 
 
-class Event(Struct, forbid_unknown_fields=True, gc=False):
-    """A login event with any of the members that the contract knows; `time` is aware."""
+class Event(_Attributes, forbid_unknown_fields=True, gc=False):
+    """A login event with any of the members that the contract knows."""
 
-    specversion: Literal["1.0"]
-    id: _Long
-    source: _Long
-    type: Literal["rollcall.login.v1"]
-    time: Annotated[datetime, Meta(tz=True)]
-    subject: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
     data: Data
     datacontenttype: _Name | UnsetType = UNSET
     dataschema: _Long | UnsetType = UNSET

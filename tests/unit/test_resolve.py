@@ -63,6 +63,7 @@ COUNTED: list[tuple[dict[str, Any], str, str, tuple[str, str]]] = [
     ({"product": "Apps"}, "alice@A.Example ", "/one", ("a", "J")),
     ({"product": "Apps"}, "alice@BU\u0308RO.example", "/one", ("a", "J")),
     ({"sku": "J"}, "alice@sub.a.example", "/one", ("b", "J")),
+    ({"sku": "J", "product": "Desktop"}, "alice", "/one", ("a", "J")),  # its mapping names the tenant
     ({"sku": "J", "product": "no such"}, "alice@a.example", "/one", ("a", "J")),  # a named SKU needs no mapping
 ]
 
@@ -81,6 +82,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"product": "desktop"}, "alice", "unknown_product"),
     ({"product": "Desktop", "tenant": "b"}, "alice", "tenant_conflict"),
     ({"product": "Desktop", "tenant": "c"}, "alice", "tenant_conflict"),
+    ({"sku": "T", "product": "Desktop", "tenant": "b"}, "alice", "tenant_conflict"),
     ({"product": "Apps", "tenant": "c"}, "alice", "unknown_tenant"),
     ({"product": "Apps"}, "alice", "no_tenant"),
     ({"sku": "J"}, "alice@other.example", "no_tenant"),
