@@ -102,7 +102,7 @@ class WorkerSettings(_Group):
     insert_retry_seconds: float = Field(180.0, gt=0, description="how long a failing insert is tried again")
     stall_seconds: float = Field(300.0, ge=5, description="no progress for so long ends the worker")
     session_seconds: float = Field(20.0, ge=6, le=40, description="Kafka's session time-out")
-    max_poll_records: int = Field(20_000, ge=1, description="records of one partition in one batch")
+    max_poll_records: int = Field(40_000, ge=1, description="records of one partition in one batch")
     refused_controls: str = Field(
         "", pattern=r"^([0-9]+:[0-9]+(,[0-9]+:[0-9]+)*)?$",
         description="control records to quarantine, as partition:offset with commas: forged ones stop the worker",

@@ -7,21 +7,25 @@ from infra.clickhouse.client import connect
 from schemas.settings import load_settings
 from stream_jobs.dedup import job
 from stream_jobs.dedup.batch import Batch
+from stream_jobs.dedup.fold import Folded
 from stream_jobs.dedup.pipeline import Pipeline
 
 
 def main() -> None:
     settings, watch, events = load_settings(), Stopwatch(), 0
-    store = Pipeline.store
+    fold, store = Pipeline.fold, Pipeline.store
 
-    async def stopped(self: Pipeline, batch: Batch) -> None:
-        nonlocal events
+    async def started(self: Pipeline, batch: Batch) -> Folded:
         watch.start()
-        await store(self, batch)
+        return await fold(self, batch)
+
+    async def stopped(self: Pipeline, batch: Batch, folded: Folded) -> None:
+        nonlocal events
+        await store(self, batch, folded)
         watch.lap()
         events = self.events
 
-    Pipeline.store = stopped  # type: ignore[method-assign]
+    Pipeline.fold, Pipeline.store = started, stopped  # type: ignore[method-assign]
     job.tame_logging()
     job.run(settings, drain=True)
     with connect(settings) as client:

@@ -13,6 +13,8 @@ import signal
 import ssl
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +25,14 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import connect, explained
 from infra.clickhouse.migrate import check_schema
-from infra.errors import RollcallError
+from infra.errors import OutOfReach, RollcallError
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
 from infra.kafka.topics import check_topics, describe
 from infra.keys import check_key
 from infra.secrets import pseudonym_key
 from schemas.settings import KafkaSettings, Settings
+from stream_jobs.dedup.batch import Batch
+from stream_jobs.dedup.fold import Folded
 from stream_jobs.dedup.pipeline import Pipeline
 from stream_jobs.dedup.progress import Progress
 from stream_jobs.dedup.seat import take_seat
@@ -91,24 +95,29 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
 
     @app.agent(source, name="dedup", concurrency=1)
     async def dedup(stream: Any) -> None:
+        """Folds a batch while the one before it is stored; stores them one at a time, in order."""
+        storing: asyncio.Task[None] | None = None
         assignments = -1
-        async for event in stream.noack().events():  # noack: an exception must not acknowledge
-            batch, consumer = event.value, app.consumer
-            try:
-                if assignments != consumer.assignments:
-                    assignments = consumer.assignments
-                    await pipeline.reassigned()
-                await pipeline.store(batch)
-            except RollcallError as error:
-                leave(EXIT_RESTART if error.exit_code == 3 else error.exit_code, str(error))
-            except Exception:
-                # An agent that raises is restarted past its batch; a process is restarted in front of it.
-                log.exception("partition %d, offsets %d to %d", batch.partition.partition, batch.first, batch.last)
-                leave(EXIT_RESTART, "a fault of Rollcall's own; nothing is lost, start it again and report the above")
-            consumer.done(batch)
-            progress.note(batch)
+
+        async def store(event: Any, folded: Folded) -> None:
+            with ending(event.value):
+                await pipeline.store(event.value, folded)
+            app.consumer.done(event.value)
+            progress.note(event.value)
             await stream.ack(event)  # Faust's own bookkeeping, for its shutdown
             finished.set()
+
+        async for event in stream.noack().events():  # noack: an exception must not acknowledge
+            with ending(event.value):
+                if assignments != app.consumer.assignments:
+                    assignments = app.consumer.assignments
+                    if storing:
+                        await storing
+                    await pipeline.reassigned()
+                folded = await pipeline.fold(event.value)
+            if storing:
+                await storing
+            storing = asyncio.create_task(store(event, folded))
 
     @app.task
     async def commit() -> None:
@@ -140,6 +149,21 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
             os.kill(os.getpid(), signal.SIGTERM)
 
     return app
+
+
+@contextmanager
+def ending(batch: Batch) -> Iterator[None]:
+    """Ends the process for whatever keeps a batch from being stored: it is read again by the next one.
+
+    An agent that raises would be restarted by Faust behind its batch.
+    """
+    try:
+        yield
+    except RollcallError as error:
+        leave(EXIT_RESTART if error.exit_code == OutOfReach.exit_code else error.exit_code, str(error))
+    except Exception:
+        log.exception("partition %d, offsets %d to %d", batch.partition.partition, batch.first, batch.last)
+        leave(EXIT_RESTART, "a fault of Rollcall's own; nothing is lost, start it again and report the above")
 
 
 def run(settings: Settings, *, drain: bool = False) -> int:

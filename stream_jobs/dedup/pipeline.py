@@ -1,4 +1,7 @@
-"""One batch from the log into the store: fold, set aside, insert, learn (decision 6). What the Faust agent calls."""
+"""One batch from the log into the store: fold, then set aside, insert, learn (decision 6). What the agent calls.
+
+A batch may be folded while the one before it is stored: the cache may only lag behind storage, never lead it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.cap import Cap
 from stream_jobs.dedup.catalogues import Catalogues
 from stream_jobs.dedup.decode import content_type
-from stream_jobs.dedup.fold import Folder
+from stream_jobs.dedup.fold import Folded, Folder
 from stream_jobs.dedup.places import Places
 from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import Quarantine
@@ -26,7 +29,10 @@ from stream_jobs.dedup.trips import cap_sentence, read_lifts, store_trip
 
 
 class Pipeline:
-    """Stores batches. When `store` returns, everything that the batch adds is acknowledged and it may be committed."""
+    """Folds batches, and stores them in the order of their folds.
+
+    When `store` returns, everything that the batch adds is acknowledged, and it may be committed.
+    """
 
     def __init__(self, settings: Settings, client: Client, topic_id: str, key: bytes) -> None:
         self.topic_id = topic_id
@@ -46,8 +52,8 @@ class Pipeline:
         with explained(self._settings.clickhouse):
             self._cap.lifts = await asyncio.to_thread(read_lifts, self._client, self._settings)
 
-    async def store(self, batch: Batch) -> None:
-        """Raises RollcallError when the batch cannot be stored; nothing may be committed then."""
+    async def fold(self, batch: Batch) -> Folded:
+        """What the batch adds. Raises RollcallError when it cannot be read; nothing of it may be stored then."""
         partition = batch.partition.partition
         with explained(self._settings.clickhouse):
             place = await asyncio.to_thread(self._places.at, partition, batch.first)
@@ -61,13 +67,18 @@ class Pipeline:
             with explained(self._settings.clickhouse):
                 await asyncio.to_thread(store_trip, self._client, trip)
             raise CheckFailed(cap_sentence(trip, self._settings))
+        for control in folded.controls:  # the partition's next batch is read in their light
+            self._places.learn(partition, control.record.kind, control.record.number, control.offset)
+        return folded
+
+    async def store(self, batch: Batch, folded: Folded) -> None:
+        """Raises RollcallError when the batch cannot be stored; it may not be committed then."""
         if folded.refused:
             await self._sink.patiently("setting events aside", lambda: self._quarantine.set_aside(folded.refused))
+        partition = batch.partition.partition
         inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache)
         await self._sink.store(inserts)
         rows.learn(folded, self._cache)
-        for control in folded.controls:
-            self._places.learn(partition, control.record.kind, control.record.number, control.offset)
         self.events += folded.events.total() + len(folded.counted_replays)
         self.refused += len(folded.refused)
         self.rows_written += sum(len(block) for block in inserts if block.table == "active_users")

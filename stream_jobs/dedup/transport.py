@@ -179,7 +179,7 @@ def settings_of_faust(conf: Mapping[str, Any]) -> dict[str, Any]:
         "table_standby_replicas": 0,  # selects plain round robin
         "consumer_auto_offset_reset": "earliest",
         "consumer_metadata_max_age_ms": 30_000,
-        "consumer_max_fetch_size": 4 << 20,
+        "consumer_max_fetch_size": 8 << 20,
         "stream_buffer_maxsize": 4,
         "stream_wait_empty": True,
         "broker_commit_interval": 1.0,
