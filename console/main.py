@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        _fail(f"{error}; `rollcall {' '.join(error.command_chain or ())} --help` tells more".replace("  ", " "), USAGE)
+        command = " ".join(["rollcall", *(error.command_chain or ())])
+        _fail(f"{str(error).rstrip('.')}; `{command} --help` tells more", USAGE)
     except SettingsError as error:
         _fail(f"the settings cannot be used:\n{error}", USAGE)
     except RollcallError as error:

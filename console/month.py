@@ -46,7 +46,7 @@ def close(
     revision.
     """
     results = close_month(load_settings(), _month(month), agreement=agreement, drain=drain, tell=tell)
-    show(format, COUNTS, [row for result in results for row in _rows(result.counts)])
+    show(format, COUNTS, sorted(row for result in results for row in _rows(result.counts)))
     return 1 if any(result.outcome == "refused" for result in results) else 0
 
 

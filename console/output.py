@@ -30,21 +30,24 @@ def show(format: Format, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
         writer.writerows([_text(value) for value in row] for row in rows)
     elif format == "json":
         objects = [dict(zip(columns, map(_json, row), strict=True)) for row in rows]
-        print(json.dumps(objects, ensure_ascii=False, indent=1))
+        print(json.dumps(objects, ensure_ascii=False, indent=1, default=str))
     else:
         table = Table(title=title, title_justify="left", header_style="bold")
         found = list(rows)
         for index, column in enumerate(columns):
             numeric = bool(found) and all(isinstance(row[index], int | float) for row in found)
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+            copied = column in ("origin", "subject", "digest", "sha256")
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=copied)
         for row in found:
             table.add_row(*(_cell(value) for value in row))
-        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+        Console(highlight=False, width=None if sys.stdout.isatty() else 500).print(table)
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
     return _text(value).replace("[", "\\[")
 
 

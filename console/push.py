@@ -20,7 +20,7 @@ from schemas.settings import load_settings
 
 
 def push(
-    files: list[str], /, *, format: Format = "cloudevents",
+    files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], /, *, format: Format = "cloudevents",
     columns: Annotated[str | None, Parameter(help="CSV: id=…,time=…,subject=… (column names or numbers)")] = None,
     tenant: str | None = None, sku: str | None = None, source: str | None = None,
     zone: Annotated[str | None, Parameter(help="time zone of times without an offset, as Asia/Tokyo")] = None,
@@ -33,6 +33,8 @@ def push(
     be mended and pushed; the exit code is 1 then.
     """
     settings = load_settings()
+    if unknown := [file for file in files if file.startswith("--")]:  # the hyphen is let through for standard input
+        raise ConfigurationError(f"Unknown option: {unknown[0]}; `rollcall push --help` tells more")
     options = SourceOptions(format, _columns(columns), tenant, sku, source, zone, year, raw)
     check_files(files, options)
     with LoginProducer(settings.kafka) as producer, Progress(

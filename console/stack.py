@@ -25,7 +25,7 @@ def status(*, format: Format = "table") -> int:
         format,
         ("service", "answers", "address", "pid", "version", "data", "log"),
         [
-            (s.name, "yes" if s.answering else "no", s.address, str(s.pid or ""), s.version, s.data, s.log)
+            (s.name, "yes" if s.answering else "no", s.address, str(s.pid or ""), s.version, str(s.data), str(s.log))
             for s in found
         ],
     )

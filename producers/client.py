@@ -25,7 +25,7 @@ from infra.errors import ConfigurationError, OutOfReach, RollcallError
 from infra.kafka.connection import kafka_python_options
 from producers.packing import Packer, Record, partition_of
 from producers.topic import topic_limits
-from schemas.event import STRUCTURED, LoginEvent
+from schemas.event import BATCH, STRUCTURED, LoginEvent
 from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings
 
@@ -131,7 +131,8 @@ class LoginProducer:
         self._check(len(value))
         with self._lock:
             self._taken += 1
-            self._dispatch(Record(partition_of(subject, self._partitions), value, STRUCTURED, 1))
+            content_type = BATCH if value.lstrip()[:1] == b"[" else STRUCTURED
+            self._dispatch(Record(partition_of(subject, self._partitions), value, content_type, 1))
 
     def deliveries(self) -> Deliveries:
         with self._moved:

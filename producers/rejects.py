@@ -10,7 +10,8 @@ Beside each other in the folder of rejects (mode 0700: they hold clear names), f
 
 The eight digits stand for the file's path, so that files of one name in two folders do not meet. Both files
 are what the last whole push of that file refused: the next push replaces them, or removes them when nothing is
-refused any more. Standard input cannot be read again, so its rejects are never replaced: they are numbered.
+refused any more. A reject file that was edited since is neither: it moves aside, to `….mended-1.rejects` and so on.
+Standard input cannot be read again, so its rejects are never replaced: they are numbered.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class RejectFile:
             if self._parts is not None:
                 self._place(whole=kind is None or self._once)
             elif kind is None and self._reasons.parent.is_dir():
+                self._spare_edits()
                 self._reasons.unlink(missing_ok=True)
                 self.path.unlink(missing_ok=True)
 
@@ -86,6 +88,8 @@ class RejectFile:
 
     def _place(self, *, whole: bool) -> None:
         assert self._parts is not None
+        if whole:
+            self._spare_edits()
         for part, path in zip(self._parts, (self.path, self._reasons), strict=True):
             with part:
                 part.flush()
@@ -94,6 +98,18 @@ class RejectFile:
                 _part(path).replace(path)
             else:
                 _part(path).unlink(missing_ok=True)
+        if whole:
+            os.utime(self._reasons)  # newer than the lines, until somebody edits those
+
+    def _spare_edits(self) -> None:
+        """Moves a reject file aside that somebody has begun to mend."""
+        if self.path.exists() and (
+            not self._reasons.exists() or self.path.stat().st_mtime_ns > self._reasons.stat().st_mtime_ns
+        ):
+            number = 1
+            while (aside := self.path.with_suffix(f".mended-{number}.rejects")).exists():
+                number += 1
+            self.path.rename(aside)
 
     @contextmanager
     def _kept_safely(self) -> Iterator[None]:

@@ -152,7 +152,7 @@ def read_json(raw: bytes) -> Any:
     except RecursionError:
         raise Refusal("nested_too_deep", f"more than {MAX_DEPTH} levels") from None
     except json.JSONDecodeError as error:
-        raise Refusal("not_json", f"{error.msg} at character {error.pos}") from None
+        raise Refusal("not_json", f"{error.msg.removesuffix(' at')} at character {error.pos}") from None
     except ValueError as error:  # a number of thousands of digits, NaN
         raise Refusal("not_json", str(error)[:200]) from None
 

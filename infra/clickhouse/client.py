@@ -104,6 +104,8 @@ def error_code(error: Exception) -> int | None:
 def _first_line(error: Exception) -> str:
     if found := re.search(r"\[Errno \d+\] ([^'\")]+)", str(error)):  # urllib3 wraps it in four layers
         return found.group(1).lower()
+    if found := re.search(r"Failed to resolve '([^']+)'", str(error)):
+        return f"the host name {found.group(1)} is not known"
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else f"{text[:297]}…"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from infra.errors import ConfigurationError
 from producers.sources.lines import Line, LongLine
 from producers.sources.source import Item, Login, Refused, Skipped, SourceOptions, too_long
+from schemas.array import elements
 from schemas.event import read_event
 from schemas.fast import read_run
 from schemas.quarantine import Refusal
@@ -35,9 +36,19 @@ class CloudEventsSource:
             elif not line.text or line.text.isspace():
                 yield Skipped(line.number)
             else:
-                try:
-                    fast = read_run([line.text])
-                    event = fast[0] if fast else read_event(line.text)
-                    yield Login(line.number, line.text, event.subject)
-                except Refusal as refusal:
-                    yield Refused(line.number, (line.raw,), refusal)
+                yield from self._events(line)
+
+    def _events(self, line: Line) -> Iterator[Item]:
+        """The line's event, or the events of its array; a bad element is refused alone."""
+        try:
+            parts = elements(line.text) if line.text.lstrip()[:1] == b"[" else [line.text]
+        except Refusal as refusal:
+            yield Refused(line.number, (line.raw,), refusal)
+            return
+        for part in parts:
+            try:
+                fast = read_run([part])
+                event = fast[0] if fast else read_event(part)
+                yield Login(line.number, part, event.subject)
+            except Refusal as refusal:
+                yield Refused(line.number, (line.raw if len(parts) == 1 else part + b"\n",), refusal)

@@ -7,12 +7,12 @@ import time
 
 from clickhouse_connect.driver.client import Client
 
-from infra.clickhouse.client import explained
 from infra.errors import ConfigurationError
 from schemas.catalogue import parse_catalogue
 from schemas.settings import Settings
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.resolve import Resolver
+from stream_jobs.dedup.sink import Sink
 
 WAIT_SECONDS = 30.0
 """A replica may be behind the control record that names the version."""
@@ -21,8 +21,8 @@ WAIT_SECONDS = 30.0
 class Catalogues:
     """Resolvers by version. `resolver` gives what `load` has loaded."""
 
-    def __init__(self, client: Client, settings: Settings, cache: Cache) -> None:
-        self._client, self._settings, self._cache = client, settings, cache
+    def __init__(self, client: Client, settings: Settings, cache: Cache, sink: Sink) -> None:
+        self._client, self._settings, self._cache, self._sink = client, settings, cache, sink
         self._resolvers: dict[int, Resolver] = {}
 
     def resolver(self, version: int) -> Resolver:
@@ -35,7 +35,7 @@ class Catalogues:
         """
         deadline = time.monotonic() + WAIT_SECONDS
         while version not in self._resolvers:
-            text = await asyncio.to_thread(self._read, version)
+            text = await self._sink.ask("reading the catalogue", self._read, version)
             if text is not None:
                 catalogue = parse_catalogue(text, f"catalogue version {version}")
                 self._resolvers[version] = Resolver(version, catalogue, self._settings.worker.floor, self._cache)
@@ -45,10 +45,9 @@ class Catalogues:
                 await asyncio.sleep(1)
 
     def _read(self, version: int) -> str | None:
-        with explained(self._settings.clickhouse):
-            rows = self._client.query(
-                "SELECT yaml FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
-            ).result_rows
+        rows = self._client.query(
+            "SELECT yaml FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
+        ).result_rows
         return str(rows[0][0]) if rows else None
 
 

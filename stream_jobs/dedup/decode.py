@@ -6,18 +6,14 @@ element, each with its bytes as they came.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import msgspec
-
+from schemas.array import elements
 from schemas.event import BATCH, DATA, STRUCTURED, LoginEvent, event_from, read_event, read_json
 from schemas.fast import Event, fast_form
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.batch import Headers
-
-_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Item(NamedTuple):
@@ -36,7 +32,7 @@ def read_carefully(raw: bytes | None, headers: Headers) -> Iterator[Item]:
         if raw is None or not raw:
             raise Refusal("empty", "the record has no value")
         if kind == BATCH or (kind is None and raw.lstrip()[:1] == b"["):
-            parts = _parts(raw)
+            parts = elements(raw)
             if not parts:
                 raise Refusal("empty", "the array has no event")
         elif kind in (None, STRUCTURED, DATA):
@@ -60,43 +56,6 @@ def content_type(headers: Headers) -> bytes | None:
         if name.lower() == "content-type":
             return (value or b"").split(b";")[0].strip().lower()
     return DATA if any(name == "ce_specversion" for name, _ in headers) else None
-
-
-def _parts(raw: bytes) -> list[bytes]:
-    """The elements of a JSON array, each with its bytes as they came, whether they are JSON or not."""
-    try:
-        return [bytes(part) for part in _raws(raw)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        parts = _split(raw)
-        if parts is None:
-            raise Refusal("not_json", f"not an array of events: {error}") from None
-        return parts
-
-
-_MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
-
-
-def _split(raw: bytes) -> list[bytes] | None:
-    """The elements of an array with an element that is not JSON, by brackets and strings alone; None if cut off."""
-    parts: list[bytes] = []
-    depth = start = 0
-    if raw.lstrip()[:1] != b"[":
-        return None
-    for found in _MARK.finditer(raw):
-        mark = found.group()
-        if mark in b"[{":
-            depth += 1
-            start = start or found.end()
-        elif mark == b'"':  # without its counterpart
-            return None
-        elif depth == 1 and mark in b",]}":
-            parts.append(raw[start : found.start()].strip())
-            start = found.end()
-        if mark in b"]}":
-            depth -= 1
-            if depth == 0:
-                return parts if not raw[start:].strip() else None
-    return None
 
 
 def _binary_mode(raw: bytes, headers: Headers) -> LoginEvent:

@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.fold import Folded
 from stream_jobs.dedup.pipeline import Pipeline
 from stream_jobs.dedup.progress import Progress
-from stream_jobs.dedup.seat import take_seat
+from stream_jobs.dedup.seat import give_up_seat, take_seat
 from stream_jobs.dedup.transport import BatchApp, RawCodec, settings_of_faust
 from stream_jobs.dedup.trips import read_lifts
 from stream_jobs.dedup.watchdog import EXIT_RESTART, leave, watch
@@ -186,8 +186,12 @@ def run(settings: Settings, *, drain: bool = False) -> int:
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
-        return int(end.code or 0) if not isinstance(end.code, str) else EXIT_RESTART
-    return 0
+        code = int(end.code or 0) if not isinstance(end.code, str) else EXIT_RESTART
+    else:
+        code = 0
+    with suppress(RollcallError):  # a static member does not leave by itself: its partitions would wait for 20 s
+        give_up_seat(settings.kafka, group_of(settings), app.conf.consumer_group_instance_id)
+    return code
 
 
 def tame_logging(level: int = logging.INFO) -> None:
@@ -195,7 +199,8 @@ def tame_logging(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("aiokafka", "faust", "mode", "asyncio", "kafka"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    logging.getLogger("stream_jobs.dedup.transport").setLevel(logging.CRITICAL)  # mode names loggers by module
+    for handler in logging.getLogger().handlers:  # mode names its loggers by our modules, others as they like
+        handler.addFilter(lambda record: record.name.startswith("rollcall"))
     stamina.instrumentation.set_on_retry_hooks([])  # the sink says it in one line
 
 

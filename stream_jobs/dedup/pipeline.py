@@ -5,11 +5,8 @@ A batch may be folded while the one before it is stored: the cache may only lag 
 
 from __future__ import annotations
 
-import asyncio
-
 from clickhouse_connect.driver.client import Client
 
-from infra.clickhouse.client import explained
 from infra.errors import CheckFailed
 from schemas.control import CONTROL_TYPE, ControlRecord, read_control
 from schemas.quarantine import Refusal
@@ -39,24 +36,22 @@ class Pipeline:
         self.events = self.rows_written = self.refused = 0
         self._settings, self._client = settings, client
         self._cache = Cache(settings.worker.cache_entries)
-        self._catalogues = Catalogues(client, settings, self._cache)
         self._places = Places(client, topic_id)
         self._pseudonyms = Pseudonyms(key)
         self._sink = Sink(client, settings)
+        self._catalogues = Catalogues(client, settings, self._cache, self._sink)
         self._quarantine = Quarantine(settings)
         self._cap = Cap(settings.worker.quarantine_ratio, settings.worker.quarantine_sample)
 
     async def reassigned(self) -> None:
         """After a rebalance: others may have read on, or have tripped the cap. Raises CheckFailed then."""
         self._places.forget()
-        with explained(self._settings.clickhouse):
-            self._cap.lifts = await asyncio.to_thread(read_lifts, self._client, self._settings)
+        self._cap.lifts = await self._sink.ask("reading the caps", read_lifts, self._client, self._settings)
 
     async def fold(self, batch: Batch) -> Folded:
         """What the batch adds. Raises RollcallError when it cannot be read; nothing of it may be stored then."""
         partition = batch.partition.partition
-        with explained(self._settings.clickhouse):
-            place = await asyncio.to_thread(self._places.at, partition, batch.first)
+        place = await self._sink.ask("reading control records", self._places.at, partition, batch.first)
         unknown = await self._prepare(batch, place.version)
         folder = Folder(
             self.topic_id, self._settings.worker.future_tolerance_seconds, self._catalogues.resolver,
@@ -64,8 +59,7 @@ class Pipeline:
         )  # fmt: skip
         folded = folder.fold(batch)
         if trip := self._cap.judge(batch, folded):
-            with explained(self._settings.clickhouse):
-                await asyncio.to_thread(store_trip, self._client, trip)
+            await self._sink.ask("storing the trip", store_trip, self._client, trip)
             raise CheckFailed(cap_sentence(trip, self._settings))
         for control in folded.controls:  # the partition's next batch is read in their light
             self._places.learn(partition, control.record.kind, control.record.number, control.offset)
@@ -97,16 +91,17 @@ class Pipeline:
                 except Refusal:
                     continue
                 place = f"{batch.partition.partition}:{record.offset}"
-                if control.kind == "catalogue" and place not in self._settings.worker.refused_controls.split(","):
+                if control.kind == "close":
+                    known = await self._sink.ask("reading the closes", self._begun, control.number)
+                elif known := place not in self._settings.worker.refused_controls.split(","):
                     await self._catalogues.load(control.number, place)
-                elif control.kind == "catalogue" or not await asyncio.to_thread(self._begun, control.number):
+                if not known:
                     unknown.add(control)
         return frozenset(unknown)
 
     def _begun(self, close: int) -> bool:
         """Whether a close took this number; it is stored before its control records are written."""
-        with explained(self._settings.clickhouse):
-            found = self._client.query(
-                "SELECT count() FROM close_numbers WHERE number = {n:UInt32}", parameters={"n": close}
-            )
+        found = self._client.query(
+            "SELECT count() FROM close_numbers WHERE number = {n:UInt32}", parameters={"n": close}
+        )
         return bool(found.result_rows[0][0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from clickhouse_connect.driver.client import Client
@@ -13,7 +14,7 @@ from stream_jobs.dedup.batch import Batch
 
 log = logging.getLogger("rollcall.worker")
 
-EVERY_SECONDS = 2.0
+EVERY_SECONDS, SAY_SECONDS = 2.0, 30.0
 
 
 class Progress:
@@ -28,9 +29,15 @@ class Progress:
 
     async def keep(self, stopped: Callable[[], bool]) -> None:
         """Stores what was noted every EVERY_SECONDS until stopped."""
+        said = time.monotonic()
         while not stopped():
             await asyncio.sleep(EVERY_SECONDS)
+            moved = self._newest
             await self.store()
+            if moved and time.monotonic() - said > SAY_SECONDS:
+                said = time.monotonic()
+                behind = sum(max(0, batch.end_offset - batch.last - 1) for batch in moved.values())
+                log.info("stored up to %s; records behind: %d", {p: b.last for p, b in sorted(moved.items())}, behind)
 
     async def store(self) -> None:
         newest, self._newest = self._newest, {}

@@ -10,8 +10,13 @@ import fcntl
 import os
 import socket
 from pathlib import Path
+from zlib import crc32
+
+from kafka.admin import MemberToRemove
 
 from infra.errors import ConfigurationError
+from infra.kafka.connection import admin_client, kafka_python_options
+from schemas.settings import KafkaSettings
 
 MAX_SEATS = 1000
 
@@ -28,9 +33,15 @@ def take_seat(home: Path, group: str) -> str:
             except BlockingIOError:
                 os.close(lock)
                 continue
-            return f"{socket.gethostname()}-{number}"
+            return f"{socket.gethostname()}-{crc32(os.fsencode(home.resolve())):08x}-{number}"
     except OSError as error:
         raise ConfigurationError(
             f"{folder} cannot be written ({error.strerror}): run as its owner, or name another folder in ROLLCALL_HOME"
         ) from None
     raise ConfigurationError(f"{MAX_SEATS} workers run on this machine already (locks in {folder})")
+
+
+def give_up_seat(kafka: KafkaSettings, group: str, seat: str) -> None:
+    """Leaves the group after a clean stop: its partitions go to others at once. Raises RollcallError."""
+    with admin_client(kafka_python_options(kafka), seconds=3) as admin:
+        admin.remove_group_members(group, [MemberToRemove(group_instance_id=seat)])

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import stamina
 from clickhouse_connect.driver.client import Client
@@ -20,6 +20,7 @@ from schemas.settings import Settings
 from stream_jobs.dedup.rows import Block
 
 log = logging.getLogger("rollcall.worker")
+T = TypeVar("T")
 
 
 class Sink:
@@ -34,8 +35,17 @@ class Sink:
         for block in blocks:
             await self.patiently(f"inserting into {block.table}", partial(asyncio.to_thread, self._insert, block))
 
-    async def patiently(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
-        """Takes a step until it succeeds.
+    async def ask(self, what: str, question: Callable[..., T], *arguments: Any) -> T:
+        """The answer to a question that blocks, asked in a thread. Raises as `patiently` does."""
+
+        def answer() -> T:
+            with explained(self._settings.clickhouse):
+                return question(*arguments)
+
+        return await self.patiently(what, partial(asyncio.to_thread, answer))
+
+    async def patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
+        """Takes a step until it succeeds; what it returned.
 
         Raises Retryable when the setting `worker.insert_retry_seconds` is over, any other RollcallError at once.
         """
@@ -46,9 +56,10 @@ class Sink:
             with attempt:
                 if attempt.num == 2:
                     log.warning("%s failed; trying again for up to %.0f s", what, seconds)
-                await step()
+                result = await step()
         if attempt.num > 1:
             log.warning("%s succeeded at try %d", what, attempt.num)
+        return result
 
     def _insert(self, block: Block) -> None:
         with explained(self._settings.clickhouse):

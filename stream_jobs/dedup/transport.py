@@ -123,6 +123,8 @@ class BatchConsumer(driver.Consumer):
         start = await self.earliest_offsets(*fresh) if fresh else {}
         self.ledger.begin({p: offset or start[assigned[p]] for p, offset in committed.items()})
         self.alive = time.monotonic()
+        mine = ", ".join(str(p.partition) for p in sorted(assigned)) or "none"
+        log.info("reading %s, partitions %s", next(iter(assigned), Partition("nothing", 0)).topic, mine)
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         await super().on_partitions_revoked(revoked)  # waits for the batch in hand, and commits it

@@ -230,6 +230,25 @@ def test_clickhouse_away_for_twenty_seconds_is_ridden_out(prepared: Settings, lo
         assert_exact(settings, logins)
 
 
+def test_a_rebalance_while_clickhouse_is_away_is_ridden_out_too(prepared: Settings, logins: Simulation) -> None:
+    quick = {"ROLLCALL_WORKER_SESSION_SECONDS": "6"}
+    with own_stack(prepared, logins) as (settings, engine), connect(settings) as client:
+        with worker(settings, **quick) as one, worker(settings, **quick) as two:
+            assert wait_until(lambda: rows(client) > 200, 60)
+            os.kill(engine, signal.SIGKILL)
+            two.kill()  # its partitions go to the first one when its session is over
+            over = time.monotonic() + 12
+            wait_until(lambda: time.monotonic() > over, 15)
+            assert one.poll() is None
+            up(settings, print)
+            truth = sum(len(people) for people in expected(settings, logins).values())
+            with connect(settings) as again:
+                assert wait_until(lambda: sum(map(len, stored(again).values())) >= truth, 90, pause=0.5)
+            one.terminate()
+            assert one.wait(40) == 0
+        assert_exact(settings, logins)
+
+
 def test_an_outage_longer_than_the_setting_ends_the_worker_in_front_of_the_batch(
     prepared: Settings, logins: Simulation
 ) -> None:
