@@ -76,7 +76,7 @@ def _worker(stack: Settings, count: int, rounds: int) -> list[dict[str, Any]]:
     )  # fmt: skip
     rows = []
     for counted, pack in ((0.95, 1), (0.95, 100), (0.0, 1), (0.0, 100)):
-        found = worker.measure(stack, count, rounds, counted, pack)
+        found, stored = worker.measure(stack, count, rounds, counted, pack)
         rates = {name: worker.medians(figures) for name, figures in found.items()}
         for name, (rate, cpu, server) in rates.items():
             ours = name == "rollcall"
@@ -85,9 +85,12 @@ def _worker(stack: Settings, count: int, rounds: int) -> list[dict[str, Any]]:
                 f"{rate / rates['loop'][0]:.2f}", f"{rate / rates['stock Faust'][0]:.1f}", f"{cpu:.2f}",
                 f"{server:.2f}" if ours else "",
             )  # fmt: skip
-            rows.append({"counted": counted, "pack": pack, "contender": name, "rate": rate, "cpu": cpu,
-                         "server_cpu": server, "rates": found[name].rates})  # fmt: skip
+            rows.append({
+                "counted": counted, "pack": pack, "contender": name, "rate": rate, "cpu": cpu, "server_cpu": server,
+                "rates": found[name].rates, "bytes_a_row": stored.bytes_a_row,
+            })  # fmt: skip
     console.print(table)
+    console.print(f"active_users: {stored.bytes_a_row:.1f} bytes a row on disk, over {stored.rows:,} merged rows")
     return rows
 
 

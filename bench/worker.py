@@ -51,7 +51,18 @@ class Figures:
         self.server_cpu.append(server / result["events"] * 1e6)
 
 
-def measure(stack: Settings, count: int, rounds: int, counted: float, pack: int) -> dict[str, Figures]:
+@dataclass(frozen=True)
+class Storage:
+    """`active_users` after merges."""
+
+    rows: int
+    bytes_a_row: float
+    """On disk, with the first event's id (a UUID), time and source."""
+
+
+def measure(
+    stack: Settings, count: int, rounds: int, counted: float, pack: int
+) -> tuple[dict[str, Figures], Storage]:
     """Figures by contender for one scenario. Raises SystemExit when a contender counts wrongly."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
     (stack.home / "catalogue.yaml").write_text(CATALOGUE)
@@ -61,6 +72,7 @@ def measure(stack: Settings, count: int, rounds: int, counted: float, pack: int)
     for topic, number in ((name, count), (small, small_count)):
         migrate(_own(stack, topic))
         fill(stack.kafka.bootstrap, topic, events(number, counted, MONTH), pack, stack.kafka.partitions)
+    settings = stack
     found = {"loop": Figures(), "rollcall": Figures(), "stock Faust": Figures()}
     for round_ in range(rounds + 1):  # the first warms the page cache up and is not counted
         order = list(found)
@@ -79,7 +91,7 @@ def measure(stack: Settings, count: int, rounds: int, counted: float, pack: int)
                 raise SystemExit(f"{contender} counted {result['users']} users, the truth is {expected}")
             if round_:
                 found[contender].add(result, result["server"])
-    return found
+    return found, storage(settings)
 
 
 def run(contender: str, settings: Settings, *arguments: str) -> dict[str, Any]:
@@ -128,15 +140,15 @@ def fill(bootstrap: str, topic: str, stream: Iterator[tuple[str, bytes]], pack: 
         raise SystemExit(f"{left} records were not written")
 
 
-def bytes_a_row(settings: Settings) -> tuple[int, float]:
-    """Rows of `active_users` after merges, and bytes a row on disk."""
+def storage(settings: Settings) -> Storage:
+    """What the rows take after merges."""
     with connect(settings) as client:
         client.command("OPTIMIZE TABLE active_users FINAL")
         rows, size = client.query(
             "SELECT sum(rows), sum(bytes_on_disk) FROM system.parts "
             "WHERE database = currentDatabase() AND table = 'active_users' AND active"
         ).result_rows[0]
-    return rows, size / rows
+    return Storage(rows, size / rows)
 
 
 def _own(stack: Settings, topic: str, store: str | None = None) -> Settings:
