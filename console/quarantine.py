@@ -40,15 +40,17 @@ def list_(
         )
         total = desk.total(client, month=_month(month), source=source, reason=reason, state=chosen)
         tallies = desk.summary(client, month=_month(month))
-    show(
-        format,
-        ("origin", "state", "replay", "reason", "detail", "source", "event_time", "append_time"),
-        [
-            (str(e.origin), e.state.name, e.replay, e.reason, e.detail, e.source, e.event_time, e.append_time)
-            for e in found
-        ],
-    )
-    if format == "table":
+    if format != "table":
+        show(
+            format,
+            ("origin", "state", "replay", "reason", "detail", "source", "event_time", "append_time"),
+            [
+                (str(e.origin), e.state.name, e.replay, e.reason, e.detail, e.source, e.event_time, e.append_time)
+                for e in found
+            ],
+        )
+    else:
+        show("table", ("origin", "state", "reason"), [(str(e.origin), e.state.name, e.reason) for e in found])
         by_reason = [(t.source, t.reason, t.state.name, t.events) for t in tallies]
         show("table", ("source", "reason", "state", "events"), by_reason)
         tell(f"{len(found)} of {total} events shown" + (f"; {_standing(client)}" if desk.tripped(client) else ""))
