@@ -23,7 +23,7 @@ from schemas.fast import Event, Login, PlainEvent, read_fast, read_run
 from schemas.quarantine import Origin, Refusal
 from stream_jobs.dedup.batch import Batch, Headers, Record
 from stream_jobs.dedup.cache import Slot
-from stream_jobs.dedup.decode import Item, read_carefully
+from stream_jobs.dedup.decode import Item, content_type, read_carefully
 from stream_jobs.dedup.moment import EPOCHS, since_epoch
 from stream_jobs.dedup.replay import Replay, read_replay
 from stream_jobs.dedup.resolve import Cell, Day, Resolver
@@ -174,7 +174,7 @@ class Folder:
     def _record(self, record: Record) -> None:
         """One record, whatever it is."""
         headers = record.headers
-        if headers and any(value == CONTROL_TYPE for name, value in headers if name.lower() == "content-type"):
+        if headers and content_type(headers) == CONTROL_TYPE:
             self._control(record)
             return
         left: list[int] | None = None
