@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from console.arguments import month_of
 from console.output import Format, show, tell
 from infra.clickhouse.client import connect, explained
-from infra.errors import CheckFailed, ConfigurationError
-from schemas.calendar import month_name, parse_month
+from infra.errors import CheckFailed
+from schemas.calendar import month_name
 from schemas.close import Count
 from schemas.settings import load_settings
 from stream_jobs.month_close.close import close_month
@@ -26,7 +26,7 @@ Month = Annotated[str, Parameter(help="YYYY-MM")]
 
 def counts(month: Month, /, *, revision: int | None = None, format: Format = "table") -> None:
     """Show the active users of a month per tenant and SKU, as known now, or as sealed in a revision."""
-    settings, first = load_settings(), _month(month)
+    settings, first = load_settings(), month_of(month)
     client = connect(settings)
     with explained(settings.clickhouse):
         found = live_counts(client, first) if revision is None else sealed_counts(client, first, revision)
@@ -45,7 +45,7 @@ def close(
     Without --agreement every agreement is closed, a seal each. Closing an unchanged month again returns the same
     revision.
     """
-    results = close_month(load_settings(), _month(month), agreement=agreement, drain=drain, tell=tell)
+    results = close_month(load_settings(), month_of(month), agreement=agreement, drain=drain, tell=tell)
     show(format, COUNTS, sorted(row for result in results for row in _rows(result.counts)))
     return 1 if any(result.outcome == "refused" for result in results) else 0
 
@@ -55,7 +55,7 @@ def verify(
     lines: Annotated[bool, Parameter(negative="", help="print the lines that the newest seals digest, only")] = False,
 ) -> int:  # fmt: skip
     """Hold every seal of a month against its digest, and the newest against the table, both ways."""
-    settings, first = load_settings(), _month(month)
+    settings, first = load_settings(), month_of(month)
     if lines:
         with explained(settings.clickhouse):
             newest = {s.agreement: s for s in seals(connect(settings), first) if agreement in (None, s.agreement)}
@@ -90,7 +90,7 @@ def explain(
     month: Month, tenant: str, sku: str, subject: str | None = None, /, *, format: Format = "table"
 ) -> None:  # fmt: skip
     """Show who is behind a number: the counted subjects (pseudonyms), each with its first login."""
-    explanation = explain_cell(load_settings(), _month(month), tenant, sku, subject)
+    explanation = explain_cell(load_settings(), month_of(month), tenant, sku, subject)
     seal = explanation.seal
     if seal is None:
         tell(f"{month} {tenant} {sku}: not closed yet, as of now")
@@ -100,13 +100,6 @@ def explain(
         tell(f"{month} {tenant} {sku}: as sealed in revision {seal.revision}: {sealed}")
     rows = ((s.subject, s.first_login, s.source, s.id) for page in explanation.pages for s in page)
     show(format, ("subject", "first_login", "source", "id"), rows)
-
-
-def _month(text: str) -> date:
-    try:
-        return parse_month(text)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _rows(found: list[Count]) -> list[tuple[str, str, str, int]]:

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from clickhouse_connect.driver.client import Client
 from cyclopts import App, Parameter
 
+from console.arguments import month_of
 from console.output import Format, show, tell
 from infra.clickhouse.client import connect, explained
 from infra.errors import ConfigurationError
-from schemas.calendar import parse_month
 from schemas.quarantine import REASONS, Origin, State
 from schemas.settings import Settings, load_settings
 from stream_jobs.quarantine import desk
@@ -62,14 +62,15 @@ def show_(origin: str, /) -> None:
     settings, client = _connected()
     shown = desk.show(settings, client, _origin(origin))
     entry = shown.entry
-    tell(f"{entry.state.name}, {entry.reason}: {REASONS.get(entry.reason, '')}; {entry.detail}")  # type: ignore[call-overload]
+    meanings = {str(reason): meaning for reason, meaning in REASONS.items()}
+    tell(f"{entry.state.name}, {entry.reason}: {meanings.get(entry.reason, '')}; {entry.detail}")
     for name, value in shown.headers:
         tell(f"{name}: {(value or b'').decode('utf-8', 'backslashreplace')}")
     sys.stdout.buffer.write(shown.value + b"\n")
 
 
 @quarantine.command
-def replay(origins: Origins = [], /, *, month: Month = None, source: Source = None, reason: Reason = None) -> int:  # noqa: B006
+def replay(origins: Origins = [], /, *, month: Month = None, source: Source = None, reason: Reason = None) -> int:  # noqa: B006  # cyclopts' way to "none given"
     """Send events round again, after the catalogue or the source was mended; each counts in its own month."""
     settings, client = _connected()
     report = desk.replay(settings, client, _selection(origins, month, source, reason), tell)
@@ -84,7 +85,7 @@ def replay(origins: Origins = [], /, *, month: Month = None, source: Source = No
 
 
 @quarantine.command
-def waive(origins: Origins = [], /, *, month: Month = None, source: Source = None, reason: Reason = None) -> None:  # noqa: B006
+def waive(origins: Origins = [], /, *, month: Month = None, source: Source = None, reason: Reason = None) -> None:  # noqa: B006  # cyclopts' way to "none given"
     """Let events rest: they are rightly not counted. They can still be replayed. Name which ones."""
     settings, client = _connected()
     selection = _selection(origins, month, source, reason)
@@ -122,10 +123,7 @@ def _origin(text: str) -> Origin:
 
 
 def _month(text: str | None) -> date | None:
-    try:
-        return parse_month(text) if text else None
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
+    return month_of(text) if text else None
 
 
 def _reason(text: str | None) -> str | None:

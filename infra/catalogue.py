@@ -7,12 +7,12 @@ repeated: what a crash left undone, the next `apply` of the same text (or `migra
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from infra.clickhouse.client import explained
+from infra.clickhouse.client import explained, utc
 from infra.errors import CheckFailed, ConfigurationError
 from infra.kafka.control import Written, write_control
 from infra.kafka.topics import describe
@@ -41,19 +41,25 @@ class ApplyResult(NamedTuple):
 def stored_versions(client: Client) -> list[StoredCatalogue]:
     """Every version, the oldest first. Raises the driver's errors."""
     rows = client.query("SELECT version, sha256, yaml, stored_at FROM catalogue_versions ORDER BY version").result_rows
-    return [StoredCatalogue(v, sha256, yaml, _utc(stored_at)) for v, sha256, yaml, stored_at in rows]
+    return [StoredCatalogue(v, sha256, yaml, utc(stored_at)) for v, sha256, yaml, stored_at in rows]
+
+
+def stored_text(client: Client, version: int) -> str | None:
+    """The YAML of a version, None when it is not stored. Raises the driver's errors."""
+    rows = client.query(
+        "SELECT yaml FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
+    ).result_rows
+    return str(rows[0][0]) if rows else None
 
 
 def load_version(client: Client, version: int) -> Catalogue:
     """A stored version. Raises ConfigurationError when there is none of this number, else the driver's errors."""
-    rows = client.query(
-        "SELECT yaml FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
-    ).result_rows
-    if not rows:
+    text = stored_text(client, version)
+    if text is None:
         raise ConfigurationError(
             f"catalogue version {version} is not stored: `rollcall catalogue history` lists those that are"
         )
-    return parse_catalogue(rows[0][0], f"catalogue version {version}")
+    return parse_catalogue(text, f"catalogue version {version}")
 
 
 def checked(text: str, name: str) -> Catalogue:
@@ -157,7 +163,3 @@ def store_places(client: Client, topic_id: str, kind: str, number: int, places: 
 def _insert(client: Client, table: str, columns: list[str], rows: list[list[Any]], **settings: Any) -> None:
     if rows:
         client.insert(table, rows, column_names=columns, settings=settings or None)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

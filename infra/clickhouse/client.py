@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,11 @@ def meaning(error: Exception, c: ClickHouseSettings) -> RollcallError:
             f"another server's address goes into ROLLCALL_CLICKHOUSE_URL"
         )
     return RollcallError(f"{where} refuses: {text}")
+
+
+def utc(moment: datetime) -> datetime:
+    """A moment as the driver returns it, aware: columns in UTC come without a zone from some servers."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def error_code(error: Exception) -> int | None:

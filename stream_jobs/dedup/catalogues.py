@@ -7,6 +7,7 @@ import time
 
 from clickhouse_connect.driver.client import Client
 
+from infra.catalogue import stored_text
 from infra.errors import ConfigurationError
 from schemas.catalogue import parse_catalogue
 from schemas.settings import Settings
@@ -35,7 +36,7 @@ class Catalogues:
         """
         deadline = time.monotonic() + WAIT_SECONDS
         while version not in self._resolvers:
-            text = await self._sink.ask("reading the catalogue", self._read, version)
+            text = await self._sink.ask("reading the catalogue", stored_text, self._client, version)
             if text is not None:
                 catalogue = parse_catalogue(text, f"catalogue version {version}")
                 self._resolvers[version] = Resolver(version, catalogue, self._settings.worker.floor, self._cache)
@@ -43,12 +44,6 @@ class Catalogues:
                 raise ConfigurationError(_not_stored(version, place))
             else:
                 await asyncio.sleep(1)
-
-    def _read(self, version: int) -> str | None:
-        rows = self._client.query(
-            "SELECT yaml FROM catalogue_versions WHERE version = {v:UInt32}", parameters={"v": version}
-        ).result_rows
-        return str(rows[0][0]) if rows else None
 
 
 def _not_stored(version: int, place: str | None) -> str:

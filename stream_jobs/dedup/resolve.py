@@ -56,6 +56,7 @@ class Cell:
     def __init__(self, tenant: Tenant, sku: Sku, zone: Zone, floor: int, cache: Cache) -> None:
         self.zone = zone
         self.quarters = zone.quarters
+        """The days found so far, none of them before the floor, which is a day's start in UTC and so a quarter's."""
         self.months: dict[int, Slot] = {}
         """The slots of months in which the SKU is valid from start to end."""
         self._tenant, self._sku, self._cache = tenant, sku, cache
@@ -75,10 +76,8 @@ class Cell:
         return self.zone.day(since)
 
     def slot(self, month: int, since: timedelta) -> Slot:
-        """The slot of a time in this month. Raises Refusal: before the floor, or the SKU is not valid then."""
+        """The slot of a time that `day` let pass, in its month. Raises Refusal: the SKU is not valid then."""
         us = microseconds(since)
-        if us < self._floor:
-            raise Refusal("before_floor", "the time lies before the setting worker.floor")
         if us < self._start or (self._end is not None and us >= self._end):
             raise Refusal("sku_not_valid", f"SKU {self._sku.id} is not valid on that day")
         first = date(month // 12, month % 12 + 1, 1)

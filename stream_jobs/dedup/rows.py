@@ -105,7 +105,7 @@ def _quarantine(rows: Iterable[tuple[Any, ...]]) -> Block:
     return Block("quarantine", names, columns)
 
 
-_NEVER = datetime(2262, 1, 1, tzinfo=UTC)
+_NEVER = _LATEST
 """The neutral element of the column's join (min), for a row that only tells a new state."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from clickhouse_connect.driver.client import Client
 
 from infra.errors import CheckFailed
@@ -9,17 +11,34 @@ from schemas.settings import Settings
 from stream_jobs.dedup.cap import Trip
 
 
+class Standing(NamedTuple):
+    """A source's newest trip or lift. `ends`: of a lift, the offset by partition up to which it lets pass."""
+
+    source: str
+    number: int
+    action: str
+    events: int
+    refused: int
+    ends: dict[int, int]
+
+
+def standing(client: Client) -> list[Standing]:
+    """What stands of each source, by its name. Raises the driver's errors."""
+    # Of a trip and a lift under one number (both asked at once) the trip stands: lifting again is easy.
+    rows = client.query(
+        "SELECT source, argMax((number, action, events, refused, ends), (number, action)) FROM quarantine_caps "
+        "GROUP BY source ORDER BY source"
+    ).result_rows
+    return [Standing(source, *newest) for source, newest in rows]
+
+
 def read_lifts(client: Client, settings: Settings) -> dict[str, dict[int, int]]:
     """By source, the offset of each partition up to which a lift lets pass. Raises CheckFailed for a standing trip."""
-    lifts = {}
-    # Of a trip and a lift under one number (both asked at once) the trip stands: lifting again is easy.
-    for source, (action, events, refused, ends) in client.query(
-        "SELECT source, argMax((action, events, refused, ends), (number, action)) FROM quarantine_caps GROUP BY source"
-    ).result_rows:
-        if action == "trip":
-            raise CheckFailed(cap_sentence(Trip(source, events, refused), settings))
-        lifts[source] = dict(ends)
-    return lifts
+    found = standing(client)
+    for each in found:
+        if each.action == "trip":
+            raise CheckFailed(cap_sentence(Trip(each.source, each.events, each.refused), settings))
+    return {each.source: each.ends for each in found}
 
 
 def store_trip(client: Client, trip: Trip) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from clickhouse_connect.driver.client import Client
 
+from infra.clickhouse.client import utc
 from infra.errors import CheckFailed
 from schemas.calendar import epoch_us
 
@@ -59,7 +59,7 @@ def read_places(client: Client, topic_id: str, number: int) -> list[Place]:
         " GROUP BY kind, partition, number",
         parameters={"topic_id": topic_id, "number": number},
     ).result_rows
-    return [Place(k, p, n, at, epoch_us(_utc(appended)) // 1000) for k, p, n, at, appended in found]
+    return [Place(k, p, n, at, epoch_us(utc(appended)) // 1000) for k, p, n, at, appended in found]
 
 
 def ground(
@@ -113,7 +113,3 @@ def _in_force(places: list[Place], partition: int, before: int) -> int:
     if not numbers:
         raise CheckFailed(f"no catalogue holds in partition {partition}: `rollcall migrate` stores the first version")
     return max(numbers)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,11 +8,12 @@ revision, and nothing reads them. Nothing is ever changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
+from infra.clickhouse.client import utc
 from infra.errors import CheckFailed
 from schemas.calendar import moment_of, month_name
 from schemas.close import Seal, SealedCount
@@ -124,12 +125,8 @@ def _put(client: Client, seal: Seal) -> None:
 
 
 def _read(row: Mapping[str, Any]) -> Seal:
-    aware = {p: _utc(moment) for p, moment in row["append_times"].items()}
-    return Seal.model_validate({**row, "append_times": aware, "sealed_at": _utc(row["sealed_at"])})
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    aware = {p: utc(moment) for p, moment in row["append_times"].items()}
+    return Seal.model_validate({**row, "append_times": aware, "sealed_at": utc(row["sealed_at"])})
 
 
 def _fingerprint(client: Client, month: date) -> str:

@@ -15,6 +15,7 @@ from infra.errors import CheckFailed, OutOfReach
 from infra.kafka.connection import addresses, kafka_python_options
 from infra.kafka.topics import describe
 from schemas.settings import Settings
+from stream_jobs.dedup.trips import standing
 
 
 class Tripped(NamedTuple):
@@ -28,12 +29,7 @@ class Tripped(NamedTuple):
 
 def tripped(client: Client) -> list[Tripped]:
     """The sources that wait for a lift. Raises the driver's errors."""
-    rows = client.query(
-        "SELECT source, newest.1, newest.3, newest.4 "
-        "FROM (SELECT source, max((number, action, events, refused)) AS newest FROM quarantine_caps GROUP BY source) "
-        "WHERE newest.2 = 'trip' ORDER BY source"
-    ).result_rows
-    return [Tripped(*row) for row in rows]
+    return [Tripped(s.source, s.number, s.events, s.refused) for s in standing(client) if s.action == "trip"]
 
 
 def lift(settings: Settings, client: Client, source: str) -> Tripped:
