@@ -188,3 +188,13 @@ def test_no_bytes_make_it_fail_and_what_it_reads_can_be_stored(value: bytes, hea
     assert source.encode().decode() == source
     assert 0 < len(source) <= MAX_ID
     assert time is None or datetime(1900, 1, 1, tzinfo=UTC) <= time < NEVER
+
+
+def test_only_a_records_first_content_type_makes_it_a_control_record(example_catalogue: str) -> None:
+    """Nobody has loaded the version that the others name: taking them for control records would end the worker."""
+    resolver = Resolver(1, parse_catalogue(example_catalogue), date(2020, 1, 1), Cache(1000))
+    named = control(0, "catalogue", 9)
+    records = [Kept(0, named.value, [("content-type", b"text/plain"), *named.headers]), Kept(1, raw(login()))]
+    folded = Folder(TOPIC_ID, 600.0, {1: resolver}.__getitem__, 1, 0).fold(batch(records))
+    assert [refused.refusal.reason for refused in folded.refused] == ["not_an_event"]
+    assert (folded.controls, sum(map(len, folded.rows.values()))) == ([], 1)
