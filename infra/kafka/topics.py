@@ -117,6 +117,7 @@ def _create(client: Any, wanted: TopicDefinition) -> bool:
             [NewTopic(wanted.name, wanted.partitions, wanted.replication, topic_configs=wanted.config)]
         )
     except kafka_errors.TopicAlreadyExistsError:
+        _await_leaders(client, wanted.name, 1)  # it exists, but may not be described yet
         return False
     except kafka_errors.InvalidReplicationFactorError:
         raise RollcallError(
