@@ -6,26 +6,18 @@ line, what is wrong and the cure.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import date
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    WithJsonSchema,
-    field_validator,
-)
+from pydantic import Field, ValidationError, field_validator
 
+from schemas.agreement import Agreement
+from schemas.allowances import Exclusion, Reasons, Trial
 from schemas.calendar import zone_named
-from schemas.event import Text
 from schemas.identity import canonical
+from schemas.parts import Channel, Day, Deployment, Id, Part, Text, Unit
+from schemas.rules import LicenceModel, Rule, Segment
 
 Path = tuple[str | int, ...]
 
@@ -38,27 +30,7 @@ class CatalogueError(Exception):
         self.faults = faults
 
 
-def _first_day(value: Any) -> date:
-    if isinstance(value, date):
-        return value
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?", value):
-        return date.fromisoformat(value if len(value) == 10 else f"{value}-01")
-    raise ValueError("is not a month (YYYY-MM) or a day (YYYY-MM-DD)")
-
-
-Day = Annotated[
-    date, BeforeValidator(_first_day), PlainSerializer(lambda day: day.isoformat(), return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", "description": "a month or a day"}),
-]  # fmt: skip
-# Ids stand in digests and CSV lines, so they hold no comma, quote or white space.
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:+/-]{0,127}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Programme(_Part):
+class Programme(Part):
     """A vendor's programme. Its time zone decides which month a login falls in."""
 
     time_zone: str = Field(description="IANA name, such as Asia/Tokyo")
@@ -72,7 +44,7 @@ class Programme(_Part):
         return value
 
 
-class Tenant(_Part):
+class Tenant(Part):
     """A customer of the service provider."""
 
     id: Id
@@ -81,19 +53,31 @@ class Tenant(_Part):
     fold_case: bool = Field(True, description="two spellings that differ in case are one subject")
 
 
-class Sku(_Part):
+class Sku(Part):
     id: Id
     name: Text
     programme: Id
     family: Text
-    deployment: Literal["cloud", "on-prem"]
-    unit: Literal["user", "instance"] = Field("user", description="what a subject is (CSP-22, CSP-23)")
+    deployment: Deployment
+    unit: Unit = Field("user", description="what a subject is (CSP-22, CSP-23)")
     tier: Literal[1, 2, 3, 4, "gov", "edu"] | None = None
+    segment: Segment | None = Field(None, description="left out: gov or edu where the tier says so, else commercial")
+    licence_model: LicenceModel | None = Field(None, description="left out: by the unit, per-user or per-instance")
+    channel: Channel = Field("CSP", description="in which channel it is sold (CSP-2)")
     valid_from: Day | None = None
     valid_to: Day | None = Field(None, description="the first day that is out")
 
+    @property
+    def market(self) -> Segment:
+        """The segment, whether it is given or in the tier."""
+        return self.segment or (self.tier if self.tier in ("gov", "edu") else "commercial")
 
-class Product(_Part):
+    @property
+    def licensing(self) -> LicenceModel:
+        return self.licence_model or ("per-user" if self.unit == "user" else "per-instance")
+
+
+class Product(Part):
     """What a broker calls it, and what it is."""
 
     source: Text
@@ -102,11 +86,17 @@ class Product(_Part):
     tenant: Id | None = Field(None, description="left out: from the event, or from the user's domain")
 
 
-class Catalogue(_Part):
+class Catalogue(Part):
     programmes: dict[Id, Programme] = Field(min_length=1)
     tenants: list[Tenant]
     skus: list[Sku]
     products: list[Product] = []
+    agreements: list[Agreement] = Field([], description="left out: one per programme, under its id")
+    rules: list[Rule] = []
+    trials: list[Trial] = []
+    exclusions: list[Exclusion] = Field([], description="subjects that are not reported")
+    free_users: list[Exclusion] = Field([], description="subjects that are shown beside the paid ones")
+    reasons: Reasons = Reasons()
 
 
 def parse_catalogue(text: str, name: str = "catalogue.yaml") -> Catalogue:

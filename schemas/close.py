@@ -47,6 +47,19 @@ class SealedCount(_Value):
     digest: Sha256 = Field(description="SHA-256 of the subjects in lower-case hex, sorted, each ended by a line feed")
 
 
+LeftOutKind = Literal["excluded", "free", "trial"]
+
+
+class LeftOut(_Value):
+    """Subjects of a cell that logged in and are not counted: each of their active days is covered by an allowance."""
+
+    tenant: str
+    sku: str
+    kind: LeftOutKind
+    reason: str = Field(description="from the catalogue's list; empty for a trial")
+    subjects: int = Field(ge=1)
+
+
 class Seal(_Value):
     """One revision of a month and agreement, immutable. Its subjects are stored under `close_number`."""
 
@@ -56,7 +69,8 @@ class Seal(_Value):
     close_number: int = Field(ge=1)
     time_zone: str = Field(description="IANA name; decided whether the month was over")
     digest: Sha256 = Field(description="SHA-256 of the sorted lines tenant,sku,active_users,digest")
-    counts: list[SealedCount]
+    counts: list[SealedCount] = Field(description="what is counted; cells without any counted subject are left out")
+    left_out: list[LeftOut] = []
     cluster_id: str
     topic_id: str
     generation: int = Field(1, ge=1, description="of the table that was counted")

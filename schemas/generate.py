@@ -12,7 +12,9 @@ from schemas.catalogue import Catalogue
 from schemas.close import CloseResult, Seal, VerifyResult
 from schemas.control import ControlRecord
 from schemas.event import LoginEvent
+from schemas.ledger import Entry
 from schemas.quarantine import QuarantineRecord
+from schemas.report import Report
 from schemas.settings import Settings
 
 FOLDER = Path(__file__).parent / "json"
@@ -25,6 +27,8 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     "close-result": CloseResult,
     "seal": Seal,
     "verify-result": VerifyResult,
+    "report": Report,
+    "ledger-entry": Entry,
 }
 
 

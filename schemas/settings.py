@@ -122,6 +122,27 @@ class CloseSettings(_Group):
     deadline_seconds: float = Field(300.0, gt=0, description="how long a close waits for the dedup job")
 
 
+class SmtpSettings(_Group):
+    """The server that reports and reminders are mailed through."""
+
+    host: str | None = Field(None, description="left out: nothing is mailed")
+    port: int = Field(587, ge=1, le=65535, description="of the mail server")
+    security: Literal["starttls", "tls", "none"] = Field("starttls", description="`none` for loopback only")
+    ca_file: Path | None = Field(None, description="PEM file of the authority that signs the server")
+    user: str | None = Field(None, description="the account, where the server asks for one")
+    password: SecretStr | None = Field(None, description="its password")
+    sender: str = Field("rollcall@localhost", description="address that mail comes from")
+
+
+class SubmitSettings(_Group):
+    """Secrets of what is sent; the addresses stand in the agreements."""
+
+    secret: SecretStr | None = Field(None, description="signs requests (Standard Webhooks): whsec_ and base64")
+    ca_file: Path | None = Field(None, description="PEM file of the authority that signs the receivers")
+    ssh_key_file: Path | None = Field(None, description="private key for SFTP")
+    timeout_seconds: float = Field(60.0, gt=0, description="how long one attempt may take")
+
+
 class LocalSettings(_Group):
     """The local stack's ports; its addresses are always loopback."""
 
@@ -143,6 +164,8 @@ class Settings(BaseSettings):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     worker: WorkerSettings = WorkerSettings()
     close: CloseSettings = CloseSettings()
+    smtp: SmtpSettings = SmtpSettings()
+    submit: SubmitSettings = SubmitSettings()
     local: LocalSettings = LocalSettings()
 
     @model_validator(mode="before")
