@@ -7,6 +7,7 @@ line, what is wrong and the cure.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any, ClassVar, Literal
 
 import yaml
@@ -16,7 +17,7 @@ from schemas.agreement import Agreement
 from schemas.allowances import Exclusion, Reasons, Trial
 from schemas.calendar import zone_named
 from schemas.identity import canonical
-from schemas.parts import Channel, Day, Deployment, Id, Part, Text, Unit
+from schemas.parts import Channel, Day, Deployment, Id, Part, Text, Unit, covers
 from schemas.rules import LicenceModel, Rule, Segment
 
 Path = tuple[str | int, ...]
@@ -97,6 +98,14 @@ class Catalogue(Part):
     exclusions: list[Exclusion] = Field([], description="subjects that are not reported")
     free_users: list[Exclusion] = Field([], description="subjects that are shown beside the paid ones")
     reasons: Reasons = Reasons()
+
+
+def rules_in_force(catalogue: Catalogue, programme_id: str, month: date) -> list[Rule]:
+    """The programme's rule entries that cover a month (its first day), in the catalogue's order."""
+    return [
+        rule for rule in catalogue.rules
+        if rule.programme in (None, programme_id) and covers(rule.valid_from, rule.valid_to, month)
+    ]  # fmt: skip
 
 
 def parse_catalogue(text: str, name: str = "catalogue.yaml") -> Catalogue:
