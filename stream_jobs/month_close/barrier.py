@@ -21,8 +21,8 @@ from infra.kafka.control import write_control
 from infra.kafka.topics import describe
 from schemas.control import ControlRecord
 from schemas.settings import Settings
-from stream_jobs.month_close.agreements import unfinished_anywhere
 from stream_jobs.month_close.numbers import take_number
+from stream_jobs.month_close.over import unfinished_anywhere
 from stream_jobs.month_close.places import Ground, ground, read_places
 
 Tell = Callable[[str], None]

@@ -7,7 +7,7 @@ from clickhouse_connect.driver.client import Client
 from infra.catalogue import load_version
 from infra.errors import RollcallError
 from schemas.catalogue import Catalogue, CatalogueError
-from stream_jobs.month_close.agreements import Versions
+from stream_jobs.month_close.versions import Versions
 
 
 def stored_versions(client: Client) -> Versions:

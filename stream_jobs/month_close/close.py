@@ -6,7 +6,7 @@ records. It may be killed at any point and run again: what it left belongs to no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
 from clickhouse_connect.driver.client import Client
@@ -16,12 +16,16 @@ from infra.errors import CheckFailed, ConfigurationError
 from schemas.calendar import month_name
 from schemas.close import CloseResult, Count, Seal
 from schemas.settings import Settings
-from stream_jobs.month_close.agreements import Agreement, Versions, agreement_of, agreements_of, unfinished
+from stream_jobs.month_close.agreements import contracts_in
 from stream_jobs.month_close.barrier import Tell, Waiting, pass_barrier
 from stream_jobs.month_close.catalogues import stored_versions
+from stream_jobs.month_close.count import cells_with_logins
 from stream_jobs.month_close.drain import drain as run_worker
+from stream_jobs.month_close.over import unfinished
 from stream_jobs.month_close.places import Ground
+from stream_jobs.month_close.scope import scopes_of
 from stream_jobs.month_close.seal import make_seal, seals
+from stream_jobs.month_close.versions import Versions
 
 # The last whole month of ClickHouse's Date.
 LAST_MONTH = date(2149, 5, 1)
@@ -55,28 +59,27 @@ def _seal_all(
     client: Client, month: date, wanted: str | None, ground: Ground, tell: Tell
 ) -> list[CloseResult]:
     versions, version = stored_versions(client), ground.catalogue_version
-    skus, closed = _skus_before(client, month, ground.number), {seal.agreement for seal in seals(client, month)}
-    agreements = agreements_of(versions, version, skus, closed)
+    cells, closed = cells_with_logins(client, month, ground.number), {seal.agreement for seal in seals(client, month)}
+    scopes = scopes_of(versions, version, month, cells, closed)
     if wanted is not None:
-        agreements = [a for a in agreements if a.id == wanted]
-    if not agreements:
+        scopes = [scope for scope in scopes if scope.id == wanted]
+    if not scopes:
         raise CheckFailed(f"agreement {wanted} is not in catalogue version {version}, which is the one in force")
-    late = {a.id: unfinished(month, _zones(versions, ground, a.id), ground.first_append_ms) for a in agreements}
+    late = {s.id: unfinished(month, _zones(versions, ground, s.id, month), ground.first_append_ms) for s in scopes}
     if all(late.values()):
         raise CheckFailed("\n".join(f"{id}: {reason}" for id, reason in late.items()))
 
-    def rules_of(seal: Seal) -> Agreement:
-        owned = versions.skus((c.sku for c in seal.counts), seal.catalogue_version)
-        then = agreement_of(versions, seal.catalogue_version, seal.agreement, owned)
-        return Agreement(then.id, seal.time_zone, then.units)
+    def units_of(seal: Seal) -> Mapping[str, str]:
+        skus = versions.skus((c.sku for c in seal.counts), seal.catalogue_version)
+        return {id: sku.unit for id, sku in skus.items()}
 
     results = []
-    for agreement in agreements:
-        if reason := late[agreement.id]:
-            tell(f"{agreement.id}: refused: {reason}")
-            results.append(_refused(month, agreement.id, ground.number, reason))
+    for scope in scopes:
+        if reason := late[scope.id]:
+            tell(f"{scope.id}: refused: {reason}")
+            results.append(_refused(month, scope.id, ground.number, reason))
             continue
-        seal = make_seal(client, month, agreement, ground, rules_of)
+        seal = make_seal(client, month, scope, ground, units_of)
         tell(_said(seal, ground.number))
         results.append(_result(seal, ground.number))
     return results
@@ -87,28 +90,19 @@ def _refuse_unknown(client: Client, month: date, agreement: str | None) -> None:
     versions = stored_versions(client)
     if versions.newest is None:
         raise ConfigurationError("no catalogue is stored: `rollcall migrate` stores the first version")
-    if agreement is None or agreement in versions.at(versions.newest).programmes:
+    if agreement is None or agreement in {a.id for a in contracts_in(versions.at(versions.newest), month)}:
         return
-    skus = _skus_before(client, month, None)
-    known = agreements_of(versions, versions.newest, skus, {seal.agreement for seal in seals(client, month)})
-    if agreement not in {a.id for a in known}:
-        names = ", ".join(a.id for a in known)
+    closed = {seal.agreement for seal in seals(client, month)}
+    known = scopes_of(versions, versions.newest, month, cells_with_logins(client, month), closed)
+    if agreement not in {scope.id for scope in known}:
+        names = ", ".join(scope.id for scope in known)
         raise ConfigurationError(f"there is no agreement {agreement} for {month_name(month)}; there are: {names}")
 
 
-def _skus_before(client: Client, month: date, number: int | None) -> list[str]:
-    found = client.query(
-        "SELECT DISTINCT sku FROM active_users WHERE month = %(month)s"
-        + (" AND recorded_in < %(number)s" if number is not None else ""),
-        parameters={"month": month, "number": number},
-    )
-    return [row[0] for row in found.result_rows]
-
-
-def _zones(versions: Versions, ground: Ground, agreement: str) -> Iterable[str]:
+def _zones(versions: Versions, ground: Ground, agreement: str, month: date) -> Iterable[str]:
     """In every version in force at the close: while an `apply` is under way, the month must be over by each."""
     for version in set(ground.catalogue_versions.values()):
-        programme = versions.programme(agreement, version)
+        programme = versions.programme(agreement, version, month)
         if programme is not None:
             yield programme.time_zone
 

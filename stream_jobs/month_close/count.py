@@ -6,7 +6,6 @@ if its own `recorded_in` is, so neither FINAL nor a merge is needed.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -16,6 +15,7 @@ from infra.errors import ConfigurationError
 from schemas.calendar import month_name
 from schemas.close import Count, SealedCount
 from stream_jobs.month_close.digest import CELL_DIGEST
+from stream_jobs.month_close.scope import Cell, Scope
 
 # The tables are in the order of (tenant, sku, subject), so groups end as they are read: memory is that of the
 # largest cell. SKUs stand in the statement, and a catalogue may have thousands.
@@ -48,27 +48,37 @@ def sealed_counts(client: Client, month: date, revision: int | None = None) -> l
     return [Count(month=month, tenant=t, sku=s, active_users=n) for t, s, n in cells]
 
 
-def counts_before(client: Client, month: date, number: int, skus: Collection[str]) -> dict[tuple[str, str], int]:
-    """What close `number` counts of these SKUs, by (tenant, SKU)."""
-    if not skus:
+def cells_with_logins(client: Client, month: date, number: int | None = None) -> list[Cell]:
+    """The tenants and SKUs that the month has rows of; with a number, only of what this close counts."""
+    found = client.query(
+        "SELECT DISTINCT tenant, sku FROM active_users WHERE month = %(month)s"
+        + (" AND recorded_in < %(number)s" if number is not None else ""),
+        parameters={"month": month, "number": number},
+    )
+    return [(tenant, sku) for tenant, sku in found.result_rows]
+
+
+def counts_before(client: Client, month: date, number: int, scope: Scope) -> dict[tuple[str, str], int]:
+    """What close `number` counts of an agreement, by (tenant, SKU)."""
+    if scope.empty:
         return {}
     found = client.query(
         "SELECT tenant, sku, uniqExact(subject) FROM active_users"
-        " WHERE month = %(month)s AND sku IN %(skus)s AND recorded_in < %(number)s GROUP BY tenant, sku",
-        parameters={"month": month, "skus": sorted(skus), "number": number}, settings=IN_ORDER,
+        f" WHERE month = %(month)s AND {scope.condition} AND recorded_in < %(number)s GROUP BY tenant, sku",
+        parameters={"month": month, "number": number, **scope.parameters}, settings=IN_ORDER,
     )  # fmt: skip
     return {(t, s): n for t, s, n in found.result_rows}
 
 
-def cells_before(client: Client, month: date, number: int, skus: Collection[str]) -> list[SealedCount]:
-    """What a seal of close `number` would hold of these SKUs, with digests, read from `active_users`."""
-    if not skus:
+def cells_before(client: Client, month: date, number: int, scope: Scope) -> list[SealedCount]:
+    """What a seal of close `number` would hold, with digests, read from `active_users`."""
+    if scope.empty:
         return []
     return _cells(
         client,
         "SELECT tenant, sku, arrayCompact(arraySort(groupArray(subject))) AS subjects FROM active_users"
-        " WHERE month = %(month)s AND sku IN %(skus)s AND recorded_in < %(number)s GROUP BY tenant, sku",
-        {"month": month, "skus": sorted(skus), "number": number},
+        f" WHERE month = %(month)s AND {scope.condition} AND recorded_in < %(number)s GROUP BY tenant, sku",
+        {"month": month, "number": number, **scope.parameters},
     )
 
 

@@ -18,6 +18,7 @@ from infra.errors import ConfigurationError
 from schemas.calendar import month_name
 from schemas.close import CountedSubject, Seal
 from schemas.settings import Settings
+from stream_jobs.month_close.agreements import agreement_covering
 from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.seal import seals
 
@@ -82,7 +83,9 @@ def _seal_of(client: Client, month: date, tenant: str, sku: str) -> Seal | None:
             f"the catalogue has no {what}, and {month_name(month)} has no login of it: mend the spelling; "
             f"`rollcall counts {month_name(month)}` lists what there is"
         )
-    return newest.get(known[sku].programme) if sku in known else None
+    if catalogue is None or sku not in known:
+        return None
+    return newest.get(agreement_covering(catalogue, known[sku].programme, tenant, month))
 
 
 def _has_rows(client: Client, month: date, tenant: str, sku: str) -> bool:

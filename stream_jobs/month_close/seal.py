@@ -17,10 +17,10 @@ from infra.clickhouse.client import utc
 from infra.errors import CheckFailed
 from schemas.calendar import moment_of, month_name
 from schemas.close import Seal, SealedCount
-from stream_jobs.month_close.agreements import Agreement
 from stream_jobs.month_close.count import IN_ORDER, cells_before, counts_before, stored_cells
 from stream_jobs.month_close.digest import seal_digest
 from stream_jobs.month_close.places import Ground
+from stream_jobs.month_close.scope import Scope
 
 _COLUMNS = [
     "month", "agreement", "revision", "close_number", "time_zone", "digest", "counts", "cluster_id", "topic_id",
@@ -30,31 +30,32 @@ _TRIES = 20
 
 
 def make_seal(
-    client: Client, month: date, agreement: Agreement, ground: Ground, rules_of: Callable[[Seal], Agreement]
+    client: Client, month: date, scope: Scope, ground: Ground, units_of: Callable[[Seal], Mapping[str, str]]
 ) -> Seal:
     """The month's newest revision after this close: made by it, or an earlier close's that it would only repeat.
 
-    It repeats a revision that has the same set (by its digest) and the same rules: `rules_of` gives the agreement
-    as it was when that was sealed. A revision of a greater close number stands too: it has all that this one has.
+    It repeats a revision that has the same set (by its digest), in the same zone, counted in the same units:
+    `units_of` gives those of a seal's SKUs as they were then. A revision of a greater close number stands too: it has
+    all that this one has.
     Raises CheckFailed when the stored set is not what active_users holds.
     """
     stored: list[SealedCount] | None = None
     for _ in range(_TRIES):
-        newest = newest_seal(client, month, agreement.id)
+        newest = newest_seal(client, month, scope.id)
         if newest is not None:
             overtaken = newest.close_number >= ground.number
             cells = stored
             if cells is None and not overtaken:
-                cells = cells_before(client, month, ground.number, agreement.units)
-            if overtaken or (newest.digest == seal_digest(cells or []) and rules_of(newest) == agreement):
+                cells = cells_before(client, month, ground.number, scope)
+            if overtaken or (newest.digest == seal_digest(cells or []) and _same_rules(newest, scope, units_of)):
                 if stored is not None and newest.close_number != ground.number:
-                    _remove(client, month, agreement.id, ground.number)
+                    _remove(client, month, scope.id, ground.number)
                 return newest
         if stored is None:
-            stored = _store(client, month, agreement, ground.number)
-        _put(client, _seal(client, month, agreement, ground, stored, 1 if newest is None else newest.revision + 1))
+            stored = _store(client, month, scope, ground.number)
+        _put(client, _seal(client, month, scope, ground, stored, 1 if newest is None else newest.revision + 1))
     raise CheckFailed(
-        f"no revision of {agreement.id} {month_name(month)} could be made in {_TRIES} tries, since its number is taken "
+        f"no revision of {scope.id} {month_name(month)} could be made in {_TRIES} tries, since its number is taken "
         "but its row cannot be read: was a row of `seals` removed? Restore it, then close again"
     )
 
@@ -74,9 +75,15 @@ def seals(client: Client, month: date, agreement: str | None = None) -> list[Sea
     return [_read(row) for row in found.named_results()]
 
 
-def _store(client: Client, month: date, agreement: Agreement, number: int) -> list[SealedCount]:
+def _same_rules(seal: Seal, scope: Scope, units_of: Callable[[Seal], Mapping[str, str]]) -> bool:
+    """Of a seal with the same cells: whether zone and units are those that it was made by."""
+    units = units_of(seal)
+    return seal.time_zone == scope.time_zone and all(units[c.sku] == scope.units[c.sku] for c in seal.counts)
+
+
+def _store(client: Client, month: date, scope: Scope, number: int) -> list[SealedCount]:
     """Writes the set, reads its cells back, and holds them against a count of active_users."""
-    expected = counts_before(client, month, number, agreement.units)
+    expected = counts_before(client, month, number, scope)
     if not expected:
         return []
     # The least first_event of each subject, as the table's order streams by: four times as fast as GROUP BY with
@@ -85,27 +92,27 @@ def _store(client: Client, month: date, agreement: Agreement, number: int) -> li
         "INSERT INTO seal_subjects"
         " (close_number, month, agreement, tenant, sku, subject, first_event, counted, reason)"
         " SELECT %(number)s, %(month)s, %(agreement)s, tenant, sku, subject, first_event, true, ''"
-        " FROM active_users WHERE month = %(month)s AND sku IN %(skus)s AND recorded_in < %(number)s"
+        f" FROM active_users WHERE month = %(month)s AND {scope.condition} AND recorded_in < %(number)s"
         " ORDER BY tenant, sku, subject, first_event LIMIT 1 BY tenant, sku, subject",
-        parameters={"number": number, "month": month, "agreement": agreement.id, "skus": sorted(agreement.units)},
+        parameters={"number": number, "month": month, "agreement": scope.id, **scope.parameters},
         settings=IN_ORDER,
     )  # fmt: skip
-    cells = stored_cells(client, month, agreement.id, number)
+    cells = stored_cells(client, month, scope.id, number)
     if {(c.tenant, c.sku): c.active_users for c in cells} != expected:
         # Such as a statement that a connection's end made the driver send twice.
         raise CheckFailed(
-            f"what close {number} stored of {month_name(month)} for {agreement.id} is not what active_users counts: "
+            f"what close {number} stored of {month_name(month)} for {scope.id} is not what active_users counts: "
             "it was not made a revision; close again, and look at the server's log if that repeats"
         )
     return cells
 
 
 def _seal(
-    client: Client, month: date, agreement: Agreement, ground: Ground, cells: list[SealedCount], revision: int
+    client: Client, month: date, scope: Scope, ground: Ground, cells: list[SealedCount], revision: int
 ) -> Seal:
     return Seal(
-        month=month, agreement=agreement.id, revision=revision, close_number=ground.number,
-        time_zone=agreement.time_zone, digest=seal_digest(cells), counts=cells, cluster_id=ground.cluster_id,
+        month=month, agreement=scope.id, revision=revision, close_number=ground.number,
+        time_zone=scope.time_zone, digest=seal_digest(cells), counts=cells, cluster_id=ground.cluster_id,
         topic_id=ground.topic_id, generation=1, offsets=dict(ground.offsets),
         append_times={p: moment_of(ms * 1000) for p, ms in ground.append_ms.items()},
         catalogue_versions=dict(ground.catalogue_versions), key_fingerprint=_fingerprint(client, month),

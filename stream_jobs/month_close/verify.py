@@ -12,13 +12,14 @@ from schemas.calendar import month_name
 from schemas.close import RevisionCheck, Seal, SealedCount, SubjectDifference, VerifyResult
 from schemas.settings import Settings
 from stream_jobs.month_close.catalogues import stored_versions
-from stream_jobs.month_close.count import IN_ORDER, cells_before, stored_cells
+from stream_jobs.month_close.count import IN_ORDER, cells_before, cells_with_logins, stored_cells
 from stream_jobs.month_close.digest import seal_digest
+from stream_jobs.month_close.scope import Scope, scopes_of
 from stream_jobs.month_close.seal import seals
 
 # Subjects of one revision that only one of the two has; first_event may improve later, so subjects only.
 _LIVE = (
-    "SELECT DISTINCT tenant, sku, subject FROM active_users WHERE month = %(month)s AND sku IN %(skus)s"
+    "SELECT DISTINCT tenant, sku, subject FROM active_users WHERE month = %(month)s"
     " AND recorded_in < %(number)s AND (tenant, sku) IN %(cells)s"
 )
 _SEALED = (
@@ -76,14 +77,13 @@ def _differences(
     client: Client, seal: Seal, stored: list[SealedCount], examples: int
 ) -> tuple[int, int, list[SubjectDifference]]:
     """How many subjects are missing from the stored set and how many are extra, with the first few of both."""
-    skus = _skus(client, seal)
-    live = cells_before(client, seal.month, seal.close_number, skus)
+    live = cells_before(client, seal.month, seal.close_number, _scope(client, seal))
     # The digests tell which cells differ; only these are compared subject by subject.
     cells = sorted({(c.tenant, c.sku) for c in set(live) ^ set(stored)})
     if not cells:
         return 0, 0, []
     parameters = {
-        "month": seal.month, "agreement": seal.agreement, "number": seal.close_number, "skus": skus, "cells": cells,
+        "month": seal.month, "agreement": seal.agreement, "number": seal.close_number, "cells": cells,
         "examples": examples,
     }  # fmt: skip
     found: list[SubjectDifference] = []
@@ -101,14 +101,11 @@ def _differences(
     return totals[0], totals[1], found
 
 
-def _skus(client: Client, seal: Seal) -> list[str]:
-    """The agreement's SKUs by the catalogue that the seal was made with, and those that it counts."""
-    rows = client.query(
-        "SELECT DISTINCT sku FROM active_users WHERE month = %(month)s AND recorded_in < %(number)s",
-        parameters={"month": seal.month, "number": seal.close_number},
-    ).result_rows
-    owned = stored_versions(client).skus((row[0] for row in rows), seal.catalogue_version)
-    return sorted({sku.id for sku in owned.values() if sku.programme == seal.agreement})
+def _scope(client: Client, seal: Seal) -> Scope:
+    """The rows that the seal was made from, by the catalogue that it was made with."""
+    cells = cells_with_logins(client, seal.month, seal.close_number)
+    scopes = scopes_of(stored_versions(client), seal.catalogue_version, seal.month, cells, {seal.agreement})
+    return next(scope for scope in scopes if scope.id == seal.agreement)
 
 
 def _only_in(one: str, other: str) -> str:

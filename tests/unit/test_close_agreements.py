@@ -1,120 +1,104 @@
-"""Which rows an agreement counts, and when its month is over."""
+"""Which agreement of a catalogue covers whom in a month, and which have to report it."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.errors import CheckFailed
-from schemas.calendar import epoch_us, locate, moment_of
+from schemas.agreement import Agreement
 from schemas.catalogue import Catalogue
-from stream_jobs.month_close.agreements import Versions, agreements_of, unfinished, unfinished_anywhere
-
-ZONES = sorted(available_timezones())
-MONTHS = st.dates(date(1970, 1, 1), date(2149, 5, 1)).map(lambda d: d.replace(day=1))
-
-
-def ms(*at: int, zone: str = "UTC") -> int:
-    return epoch_us(datetime(*at, tzinfo=ZoneInfo(zone))) // 1000  # type: ignore[misc,arg-type]
-
-
-@pytest.mark.parametrize(
-    ("zone", "end"),
-    [
-        ("Asia/Tokyo", (2026, 10, 31, 15, 0)),
-        ("Europe/Berlin", (2026, 10, 31, 23, 0)),  # winter time since the 25th
-        ("America/New_York", (2026, 11, 1, 4, 0)),  # still summer time
-        ("Pacific/Kiritimati", (2026, 10, 31, 10, 0)),
-    ],
+from stream_jobs.month_close.agreements import (
+    UNKNOWN_CONTRACT,
+    agreement_covering,
+    contract_in,
+    contracts_in,
+    covers_in,
 )
-def test_a_month_ends_in_its_zone_to_the_millisecond(zone: str, end: tuple[int, ...]) -> None:
-    october, at = date(2026, 10, 1), ms(*end)
-    assert unfinished(october, [zone], at) is None
-    said = unfinished(october, [zone], at - 1)
-    assert said is not None
-    assert f"month 2026-10 is not over in {zone} until 2026-11-01 00:00" in said
+
+OCTOBER = date(2026, 10, 1)
 
 
-def test_february_of_a_leap_year() -> None:
-    assert unfinished(date(2028, 2, 1), ["Asia/Tokyo"], ms(2028, 2, 29, 23, 59, 59, zone="Asia/Tokyo"))
-    assert unfinished(date(2028, 2, 1), ["Asia/Tokyo"], ms(2028, 3, 1, zone="Asia/Tokyo")) is None
-
-
-def test_must_be_over_in_every_zone_that_holds_somewhere() -> None:
-    at = ms(2026, 10, 31, 15, 0)
-    assert unfinished(date(2026, 10, 1), ["Asia/Tokyo", "Pacific/Honolulu"], at)
-    assert "Pacific/Honolulu" in str(unfinished(date(2026, 10, 1), ["Asia/Tokyo", "Pacific/Honolulu"], at))
-
-
-@given(MONTHS, st.sampled_from(ZONES), st.integers(-2 * 86_400_000, 2 * 86_400_000))
-def test_over_means_that_no_later_instant_falls_in_the_month(month: date, zone: str, near: int) -> None:
-    following = (month.replace(day=28) + (date(2000, 1, 5) - date(2000, 1, 1))).replace(day=1)
-    at = ms(*following.timetuple()[:3]) + near
-    over = unfinished(month, [zone], at) is None
-    assert over == (locate(at * 1000, ZoneInfo(zone))[0] > month)
-    if unfinished_anywhere(month, at):
-        assert not over  # what is refused before the zone is known, the zone refuses as well
-
-
-def catalogue(skus: dict[str, str], zones: dict[str, str] | None = None, unit: str = "user") -> Catalogue:
-    sku: dict[str, Any] = {"name": "n", "family": "f", "deployment": "cloud", "unit": unit}
-    return Catalogue.model_validate({
-        "programmes": {p: {"time_zone": z} for p, z in (zones or {"csp": "Asia/Tokyo", "spla": "UTC"}).items()},
-        "tenants": [{"id": "a", "name": "A"}],
-        "skus": [{**sku, "id": id, "programme": p} for id, p in skus.items()],
+def agreement(id: str, *named: str, programme: str = "csp", since: str = "2020-01-15", **more: Any) -> Agreement:
+    return Agreement.model_validate({
+        "id": id, "programme": programme, "partner": {"name": "P"}, "distributor": {"name": "D"},
+        "contract_date": since, "tenants": list(named), **more,
     })  # fmt: skip
 
 
-def versions(*catalogues: Catalogue) -> Versions:
-    return Versions(range(1, len(catalogues) + 1), lambda v: catalogues[v - 1])
-
-
-def owned(v: Versions, version: int, skus: list[str], closed: tuple[str, ...] = ()) -> dict[str, set[str]]:
-    return {a.id: set(a.units) for a in agreements_of(v, version, skus, closed)}
-
-
-def test_every_programme_reports_also_without_logins() -> None:
-    assert owned(versions(catalogue({"S": "csp"})), 1, ["S"]) == {"csp": {"S"}, "spla": set()}
-    assert owned(versions(catalogue({"S": "csp"})), 1, []) == {"csp": set(), "spla": set()}
-
-
-def test_a_sku_taken_out_stays_with_the_programme_it_had_last() -> None:
-    v = versions(
-        catalogue({"S": "csp", "T": "csp"}), catalogue({"S": "csp", "T": "spla"}), catalogue({"S": "csp"}),
-        catalogue({"S": "csp", "T": "csp"}),
+def catalogue(*agreements: Agreement, programmes: tuple[str, ...] = ("csp", "spla")) -> Catalogue:
+    return Catalogue(
+        programmes={p: {"time_zone": "Asia/Tokyo"} for p in programmes}, tenants=[], skus=[],
+        agreements=list(agreements),
     )  # fmt: skip
-    assert owned(v, 3, ["S", "T"]) == {"csp": {"S"}, "spla": {"T"}}
-    assert owned(v, 4, ["S", "T"]) == {"csp": {"S", "T"}, "spla": set()}
 
 
-def test_a_programme_taken_out_still_owes_its_month() -> None:
-    v = versions(catalogue({"S": "csp", "T": "spla"}), catalogue({"S": "csp"}, {"csp": "Asia/Tokyo"}))
-    assert owned(v, 2, ["S", "T"]) == {"csp": {"S"}, "spla": {"T"}}
-    assert {a.id: a.time_zone for a in agreements_of(v, 2, ["T"], [])} == {"csp": "Asia/Tokyo", "spla": "UTC"}
-    moved = versions(v.at(1), catalogue({"S": "csp", "T": "csp"}, {"csp": "Asia/Tokyo"}))
-    assert owned(moved, 2, ["S", "T"], ("spla",)) == {"csp": {"S", "T"}, "spla": set()}
+def ids(c: Catalogue, month: date = OCTOBER) -> list[str]:
+    return [a.id for a in contracts_in(c, month)]
 
 
-def test_a_sku_that_no_version_knows_is_never_dropped() -> None:
-    v = versions(catalogue({"S": "csp"}), catalogue({"S": "csp", "LATER": "csp"}))
-    with pytest.raises(CheckFailed, match="logins of LATER, which no catalogue version up to 1 knows"):
-        agreements_of(v, 1, ["S", "LATER"], [])
+def test_without_agreements_each_programme_reports_under_its_own_id() -> None:
+    one, other = contracts_in(catalogue(), OCTOBER)
+    assert (one.id, one.programme, one.partner.name, one.submission) == ("csp", "csp", "csp", None)
+    assert (other.id, other.contract_date) == ("spla", UNKNOWN_CONTRACT)
+    assert contract_in(catalogue(), "spla", OCTOBER) == other
 
 
-def test_another_unit_is_another_rule() -> None:
-    one, other = versions(catalogue({"S": "csp"})), versions(catalogue({"S": "csp"}, unit="instance"))
-    assert agreements_of(one, 1, ["S"], []) != agreements_of(other, 1, ["S"], [])
-    assert agreements_of(one, 1, [], []) == agreements_of(other, 1, [], [])
+def test_a_programme_with_an_agreement_does_not_report_under_its_own_id() -> None:
+    c = catalogue(agreement("east", "a"))
+    assert ids(c) == ["east", "spla"]
+    assert contract_in(c, "csp", OCTOBER).contract_date == UNKNOWN_CONTRACT  # yet tenants may come that it must hold
 
 
-def test_the_sentence_names_the_append_time() -> None:
-    said = unfinished_anywhere(date(2026, 12, 1), epoch_us(datetime(2026, 11, 22, 13, tzinfo=UTC)) // 1000)
-    assert said is not None
-    assert "month 2026-12 is not over" in said
-    assert "2026-11-22 13:00Z" in said
-    assert moment_of(0) == datetime(1970, 1, 1, tzinfo=UTC)
+@pytest.mark.parametrize(("month", "reports"), [
+    (date(2019, 12, 1), ["csp"]), (date(2020, 1, 1), ["east"]), (date(2026, 6, 1), ["east"]),
+    (date(2026, 7, 1), ["csp"]),
+])  # fmt: skip
+def test_an_agreement_is_valid_for_whole_months_from_that_of_its_contract(month: date, reports: list[str]) -> None:
+    assert ids(catalogue(agreement("east", valid_to="2026-07"), programmes=("csp",)), month) == reports
+
+
+def test_an_agreement_that_was_renewed_is_the_one_of_the_month() -> None:
+    old, new = agreement("east", valid_to="2026-07", purchase_order="1"), agreement("east", valid_from="2026-09")
+    c = catalogue(new, old)
+    assert contract_in(c, "east", date(2026, 6, 1)) == old
+    assert contract_in(c, "east", date(2026, 8, 1)) == old  # not valid: as it was last
+    assert contract_in(c, "east", OCTOBER) == new
+    assert contract_in(c, "east", date(2019, 1, 1)) == old  # or first
+    with pytest.raises(CheckFailed, match="no agreement west for 2026-10"):
+        contract_in(c, "west", OCTOBER)
+
+
+def test_an_agreement_without_tenants_has_those_that_no_other_names() -> None:
+    c = catalogue(agreement("rest"), agreement("east", "a", "b"), agreement("else", "c", programme="spla"))
+    assert {t: agreement_covering(c, "csp", t, OCTOBER) for t in "abcd"} == {
+        "a": "east", "b": "east", "c": "rest", "d": "rest",
+    }  # fmt: skip
+    assert {t: agreement_covering(c, "spla", t, OCTOBER) for t in "abcd"} == {
+        "a": "spla", "b": "spla", "c": "else", "d": "spla",
+    }  # fmt: skip
+    assert set(covers_in(c, "csp", OCTOBER)) == {"rest", "east"}
+    assert {t: agreement_covering(c, "csp", t, date(2019, 1, 1)) for t in "ad"} == {"a": "csp", "d": "csp"}
+
+
+AGREEMENTS = st.builds(
+    agreement, st.sampled_from(["csp", "e", "f", "g"]), programme=st.sampled_from(["csp", "spla"]),
+    tenants=st.lists(st.sampled_from("abcd"), unique=True),
+    valid_from=st.sampled_from(["2026-09", "2026-10", "2026-11"]),
+    valid_to=st.sampled_from([None, "2026-10", "2026-11"]),
+)  # fmt: skip
+
+
+@given(st.lists(AGREEMENTS, max_size=6))
+def test_every_tenant_belongs_to_exactly_one(agreements: list[Agreement]) -> None:
+    c = catalogue(*agreements)
+    for programme in c.programmes:
+        cover = covers_in(c, programme, OCTOBER)
+        for tenant in "abcdz":
+            assert sum(tenant in tenants for tenants in cover.values()) == 1
+        held = {a.id for a in agreements if a.programme == programme} | {programme}
+        assert set(cover) <= held
