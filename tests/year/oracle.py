@@ -222,9 +222,9 @@ class Oracle:
         found: dict[tuple[str, str], int] = defaultdict(int)
         for login in self.seen:
             day = self._day(login)
-            if login.known <= known and (day.year, day.month) == (month.year, month.month):
-                if not _within(self.skus[login.sku], day):
-                    found["sku_not_valid", login.source] += 1
+            now = login.known <= known and (day.year, day.month) == (month.year, month.month)
+            if now and not _within(self.skus[login.sku], day):
+                found["sku_not_valid", login.source] += 1
         return dict(found)
 
 

@@ -79,16 +79,17 @@ def tenant(number: int) -> str:
 def skus(side: Side) -> list[dict[str, Any]]:
     short = side.programme.removeprefix("csp-").upper()
     common = {"programme": side.programme}
+    cloud, own = {"deployment": "cloud", **common}, {"deployment": "on-prem", **common}
     found = [
-        {"id": f"{short}-DAAS-PREM", "name": "DaaS Premium", "family": "DaaS", "deployment": "cloud", **common},
-        {"id": f"{short}-DAAS-STD", "name": "DaaS Standard", "family": "DaaS", "deployment": "cloud", **common},
-        {"id": f"{short}-CVAD", "name": "Virtual Apps and Desktops", "family": "CVAD", "deployment": "on-prem", **common},
-        {"id": f"{short}-ADC", "name": "ADC VPX", "family": "ADC", "deployment": "on-prem", "unit": "instance", **common},
-    ]  # fmt: skip
+        {"id": f"{short}-DAAS-PREM", "name": "DaaS Premium", "family": "DaaS", **cloud},
+        {"id": f"{short}-DAAS-STD", "name": "DaaS Standard", "family": "DaaS", **cloud},
+        {"id": f"{short}-CVAD", "name": "Virtual Apps and Desktops", "family": "CVAD", **own},
+        {"id": f"{short}-ADC", "name": "ADC VPX", "family": "ADC", "unit": "instance", **own},
+    ]
     if short == "JP":
         found[1]["valid_to"] = f"{YEAR}-07-01"  # sold until the end of June
     if short == "US":
-        found.append({"id": "US-ENDPOINT", "name": "Endpoint", "family": "Endpoint", "deployment": "cloud", **common})
+        found.append({"id": "US-ENDPOINT", "name": "Endpoint", "family": "Endpoint", **cloud})
     return found
 
 
@@ -152,7 +153,7 @@ RULES: list[dict[str, Any]] = [
     },
 ]  # fmt: skip
 TRIALS: list[dict[str, Any]] = [
-    {"tenant": "t15", "sku": "NL-DAAS-PREM", "start": f"{YEAR}-03-11"},
+    *({"tenant": f"t{n}", "sku": "NL-DAAS-PREM", "start": f"{YEAR}-03-05"} for n in (15, 18, 19, 22)),
     {"tenant": "t03", "sku": "JP-CVAD", "start": f"{YEAR}-05-20", "days": 21},
     {"tenant": "t30", "sku": "US-ENDPOINT", "start": f"{YEAR}-12-10"},
 ]
@@ -162,7 +163,10 @@ EXCLUSIONS: list[dict[str, Any]] = [
         "tenant": "t16", "subject": "U1@T16.example", "reason": "own-testing", "valid_from": f"{YEAR}-04-10",
         "valid_to": f"{YEAR}-08-01",
     },
-    {"tenant": "t28", "pattern": "?1@*", "skus": ["US-DAAS-PREM"], "reason": "demonstration", "valid_from": f"{YEAR}-05"},
+    {
+        "tenant": "t28", "pattern": "?1@*", "skus": ["US-DAAS-PREM"], "reason": "demonstration",
+        "valid_from": f"{YEAR}-05",
+    },
 ]  # fmt: skip
 FREE_USERS: list[dict[str, Any]] = [
     {"tenant": "t02", "subject": "u1@t02.example", "reason": "own-staff"},
