@@ -1,0 +1,51 @@
+"""The drafts' JSON in ClickHouse. A draft is stored before the ledger names it, and found by its SHA-256 alone.
+
+These functions raise the driver's errors (`infra.clickhouse.client.explained`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+
+from clickhouse_connect.driver.client import Client
+
+from infra.errors import CheckFailed
+from schemas.calendar import month_name
+from schemas.report import Report
+
+_COLUMNS = ["agreement", "month", "revision", "draft", "sha256", "json"]
+
+
+def put_report(client: Client, report: Report) -> str:
+    """Stores it, unless it is stored already; returns its SHA-256."""
+    sha256 = report.sha256
+    known = client.query(
+        "SELECT count() FROM reports WHERE agreement = %(a)s AND month = %(m)s AND sha256 = %(s)s",
+        parameters={"a": report.agreement, "m": report.month, "s": sha256},
+    ).result_rows
+    if known == [(0,)]:
+        client.insert(
+            "reports",
+            [[
+                report.agreement, report.month, report.revision, report.draft, sha256, report.to_json().decode()
+            ]],
+            column_names=_COLUMNS,
+            settings={"insert_deduplication_token": f"report-{report.agreement}-{month_name(report.month)}-{sha256}"},
+        )  # fmt: skip
+    return sha256
+
+
+def get_report(client: Client, agreement: str, month: date, sha256: str) -> Report:
+    """The report of this SHA-256. Raises CheckFailed when there is none, or it is not what was stored."""
+    found = client.query(
+        "SELECT json FROM reports WHERE agreement = %(a)s AND month = %(m)s AND sha256 = %(s)s LIMIT 1",
+        parameters={"a": agreement, "m": month, "s": sha256},
+    ).result_rows
+    where = f"the report {sha256[:12]}… of {agreement} {month_name(month)}"
+    if not found:
+        raise CheckFailed(f"{where} is in the ledger but not in the table reports: restore that table")
+    text = str(found[0][0])
+    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+        raise CheckFailed(f"{where} was changed in the table reports: its SHA-256 is another; restore that table")
+    return Report.model_validate_json(text)
