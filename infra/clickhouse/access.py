@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.clickhouse.client import DENIED, error_code, explained
 from infra.clickhouse.migrate import placeholders, statements, views
+from infra.generation import FIRST_TABLE, in_force
 from schemas.settings import ClickHouseSettings, Settings
 
 _NO_PLACE_FOR_ROLES = 514  # ACCESS_STORAGE_FOR_INSERTION_NOT_FOUND: all of the server's users are in files
@@ -28,7 +29,7 @@ def grant(settings: Settings, client: Client, tell: Callable[[str], None]) -> No
     c = settings.clickhouse
     with explained(c):
         try:
-            for statement in grants(c):
+            for statement in grants(c, in_force(client).table):
                 client.command(statement)
         except ClickHouseError as error:
             if error_code(error) not in (DENIED, _NO_PLACE_FOR_ROLES):
@@ -44,9 +45,9 @@ def grant(settings: Settings, client: Client, tell: Callable[[str], None]) -> No
             tell(f"access: roles {', '.join(f'{c.database}_{r}' for r in ('worker', 'close', 'dashboards', 'names'))}")
 
 
-def grants(c: ClickHouseSettings) -> Iterator[str]:
-    """The statements, in order."""
-    names = placeholders(c)
+def grants(c: ClickHouseSettings, active_users: str = FIRST_TABLE) -> Iterator[str]:
+    """The statements, in order; `active_users` is the table in force."""
+    names = placeholders(c, active_users)
     text = (files("infra.clickhouse") / "access" / "roles.sql").read_text("utf-8")
     yield from statements(Template(text).substitute(names))
     for view in views():

@@ -1,7 +1,8 @@
 """The ClickHouse schema: numbered migrations, applied once each, and views, applied whenever their text changed.
 
 `migrations/NNNN_name.sql` and `views/name.sql` are templates of several statements each. `schema_migrations` keeps
-what was applied, with its SHA-256; a view has number 0 there. Every statement may be repeated (IF NOT EXISTS, OR
+what was applied, with its SHA-256; a view has number 0 there, and the SHA-256 is of its text as it was filled in: a new
+generation of `active_users` changes it (infra/generation.py). Every statement may be repeated (IF NOT EXISTS, OR
 REPLACE), so a migration that was interrupted is done again from its start, and two migrates at once are harmless.
 """
 
@@ -19,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import UNKNOWN_DATABASE, UNKNOWN_TABLE, connect, error_code, explained
 from infra.errors import CheckFailed, ConfigurationError
+from infra.generation import FIRST_TABLE, in_force
 from schemas.settings import ClickHouseSettings, Settings
 
 VIEW = 0
@@ -77,11 +79,24 @@ def migrate(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
                 if script.number not in ledger.migrations:
                     _apply(client, script, names)
                     tell(f"ClickHouse: applied migration {script.number:04} {script.name}")
-            present = {row[0] for row in client.query("SHOW TABLES").result_rows}
-            for view in views():
-                if view.name not in present or ledger.views.get(view.name) != view.sha256:
-                    _apply(client, view, names)
-                    tell(f"ClickHouse: view {view.name}")
+            apply_views(client, c, tell)
+
+
+def apply_views(client: Client, c: ClickHouseSettings, tell: Callable[[str], None] = lambda _: None) -> None:
+    """Makes the views that are missing or whose text has changed, over the table in force. Raises the driver's errors.
+
+    Ends only when no rebuild was accepted meanwhile, so none is left over the table of before.
+    """
+    table = None
+    while table != (newest := in_force(client).table):
+        table, names = newest, placeholders(c, newest)
+        applied = read_ledger(client).views
+        present = {row[0] for row in client.query("SHOW TABLES").result_rows}
+        for view in views():
+            filled = view._replace(text=Template(view.text).substitute(names))
+            if view.name not in present or applied.get(view.name) != filled.sha256:
+                _apply(client, filled, names)
+                tell(f"ClickHouse: view {view.name}")
 
 
 def check_schema(client: Client, c: ClickHouseSettings) -> None:
@@ -133,14 +148,24 @@ def refuse_strange(ledger: Ledger, scripts: list[Script], where: str) -> None:
             )
 
 
-def placeholders(c: ClickHouseSettings) -> dict[str, str]:
-    """What the templates may name: `$on_cluster`, `${replicated}`, `$deduplication_window`, `$database`."""
+def placeholders(c: ClickHouseSettings, active_users: str = FIRST_TABLE) -> dict[str, str]:
+    """What the templates may name: `$on_cluster`, `${replicated}`, `$deduplication_window`, `$database`, and in views
+    and grants `$active_users`: the table in force.
+    """
     single = {"on_cluster": "", "replicated": "", "deduplication_window": "non_replicated_deduplication_window"}
     cluster = {
         "on_cluster": f"ON CLUSTER `{c.cluster}`", "replicated": "Replicated",
         "deduplication_window": "replicated_deduplication_window",
     }  # fmt: skip
-    return {"database": c.database, **(cluster if c.cluster else single)}
+    return {"database": c.database, "active_users": active_users, **(cluster if c.cluster else single)}
+
+
+def active_users_like(table: str, c: ClickHouseSettings) -> str:
+    """The statement that makes a table like `active_users`, under another name: the definition is the same text."""
+    core = next(script for script in migrations() if script.name == "core")
+    start = f"CREATE TABLE IF NOT EXISTS {FIRST_TABLE} "
+    [definition] = [s for s in statements(Template(core.text).substitute(placeholders(c))) if s.startswith(start)]
+    return definition.replace(start, f"CREATE TABLE {table} ", 1)
 
 
 def migrations() -> list[Script]:

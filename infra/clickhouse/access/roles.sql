@@ -1,9 +1,12 @@
 -- Roles of a real server, named after the database. Give them to users: GRANT ${database}_worker TO some_user.
--- The account that runs `rollcall migrate`, `catalogue apply` and `quarantine` owns the database and needs none.
+-- The account that runs `rollcall migrate`, `catalogue apply`, `quarantine` and `rebuild` owns the database and needs
+-- none. $active_users is the table in force: a rebuild that is accepted grants again.
 
 -- The dedup job. It may add names, never read them.
 CREATE ROLE IF NOT EXISTS ${database}_worker $on_cluster;
-GRANT $on_cluster SELECT, INSERT ON `$database`.active_users TO ${database}_worker;
+GRANT $on_cluster SELECT, INSERT ON `$database`.$active_users TO ${database}_worker;
+GRANT $on_cluster SELECT ON `$database`.generations TO ${database}_worker;
+GRANT $on_cluster INSERT ON `$database`.lost_offsets TO ${database}_worker;
 GRANT $on_cluster INSERT ON `$database`.subject_names TO ${database}_worker;
 GRANT $on_cluster SELECT ON `$database`.subject_keys TO ${database}_worker;
 GRANT $on_cluster SELECT, INSERT ON `$database`.control_places TO ${database}_worker;
@@ -16,7 +19,9 @@ GRANT $on_cluster SELECT ON `$database`.schema_migrations TO ${database}_worker;
 
 -- The month close. It changes no count and sees no name.
 CREATE ROLE IF NOT EXISTS ${database}_close $on_cluster;
-GRANT $on_cluster SELECT ON `$database`.active_users TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.$active_users TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.generations TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.lost_offsets TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.subject_keys TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT ON `$database`.control_places TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.catalogue_versions TO ${database}_close;

@@ -28,7 +28,7 @@ FROM
         sum(bitAnd(active_days, 268435456)), sum(bitAnd(active_days, 536870912)), sum(bitAnd(active_days, 1073741824)),
         sum(bitAnd(active_days, 2147483648))
     ] AS sums
-    FROM active_users FINAL
+    FROM $active_users FINAL
     GROUP BY month, tenant, sku
 )
 ARRAY JOIN sums AS bits, arrayEnumerate(sums) AS number

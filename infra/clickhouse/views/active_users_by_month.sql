@@ -11,6 +11,6 @@ SQL SECURITY DEFINER
 AS
 -- As a number a subject is hashed faster than as text; the sets are the same.
 SELECT month, tenant, sku, uniqExact(reinterpretAsUInt128(subject)) AS active_users
-FROM active_users
+FROM $active_users
 GROUP BY month, tenant, sku
 COMMENT 'Different subjects that logged in, by month, tenant and SKU. Exact; filter on month.'

@@ -16,6 +16,6 @@ SELECT
     argMin(first_event.source, first_event.time) AS first_source,
     -- Bit d of active_days is day d of the month.
     addDays(month, arrayMax(bitPositionsToArray(groupBitOr(active_days))) - 1) AS last_active_day
-FROM active_users
+FROM $active_users
 GROUP BY month, tenant, sku
 COMMENT 'First login with its broker, and last active day, by month, tenant and SKU.'

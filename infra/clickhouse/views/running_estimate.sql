@@ -32,7 +32,7 @@ WITH
     counted AS
     (
         SELECT month, tenant, sku, uniqExact(reinterpretAsUInt128(subject)) AS active_users
-        FROM active_users
+        FROM $active_users
         -- It is never a day later or earlier anywhere than it is in UTC.
         WHERE month BETWEEN toStartOfMonth(toDate(now('UTC')) - 1) AND toStartOfMonth(toDate(now('UTC')) + 1)
         GROUP BY month, tenant, sku
