@@ -56,7 +56,7 @@ def working(day: date, country: str | None) -> bool:
 
 
 def _moved(day: date, rule: DueDayRule) -> date:
-    """The working day before or after, as the rule says; never before the month's first: what is due is not over then."""
+    """The working day before or after, as the rule says; never before its month, since what is due is not over then."""
     if rule.weekend == "as-is":
         return day
     step = _DAY if rule.weekend == "after" else -_DAY

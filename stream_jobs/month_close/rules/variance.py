@@ -55,7 +55,7 @@ def _quantities(rule: VarianceRule, lines: Iterable[Line]) -> dict[str, int]:
 
 
 def _finding(rule: VarianceRule, key: str, name: str, before: int, after: int) -> Finding:
-    where = f"{rule.per} {key}: " if key else ""
+    where = f"{'SKU' if rule.per == 'sku' else rule.per} {key}: " if key else ""
     then = f"{before} in {name}" + (", the highest" if rule.against == "highest" else "")
     if before > 0:
         change = f"{(after - before) / before:+.1%}, more than the {rule.percent:g} % that are let pass"
