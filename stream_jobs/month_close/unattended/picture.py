@@ -1,0 +1,158 @@
+"""Everything that a plan is made of, read at once: catalogue, ledgers, seals, and what came behind the seals.
+
+`read` raises the driver's errors (`infra.clickhouse.client.explained`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from clickhouse_connect.driver.client import Client
+
+from infra.clickhouse.client import utc
+from infra.errors import ConfigurationError
+from infra.generation import generations, in_force
+from schemas.catalogue import Catalogue
+from stream_jobs.month_close.agreements import agreement_covering, begins
+from stream_jobs.month_close.catalogues import stored_versions
+from stream_jobs.month_close.report.ledger import read_lives
+from stream_jobs.month_close.report.life import Life
+from stream_jobs.month_close.unattended.calendar import Calendar
+from stream_jobs.month_close.unattended.plan import Matter
+from stream_jobs.month_close.versions import Versions
+
+Key = tuple[str, date]
+"""An agreement's id, and a month (its first day)."""
+
+
+@dataclass(frozen=True)
+class SealHead:
+    """The newest seal of an agreement's month."""
+
+    revision: int
+    close_number: int
+    generation: int
+    sealed_at: datetime
+
+
+@dataclass(frozen=True)
+class Picture:
+    """As it was when it was read. `changed`: why a sealed month would be counted otherwise now."""
+
+    calendar: Calendar
+    lives: Mapping[Key, Life]
+    seals: Mapping[Key, SealHead]
+    changed: Mapping[Key, str]
+
+    def matters(self, now: datetime) -> Iterator[Matter]:
+        """Every report that is owed at this moment and not finished, the oldest first."""
+        seen = set()
+        for owed in self.calendar.owed(now):
+            seen.add(key := (owed.agreement.id, owed.month))
+            matter = self._matter(key, Matter(owed, self.lives.get(key) or Life(*key)))
+            if not matter.finished:
+                yield matter
+        # What is in the books though the catalogue has no such agreement in that month (any more).
+        for key in sorted({*self.lives, *self.changed} - seen, key=lambda k: (k[1], k[0])):
+            matter = self._matter(key, Matter(self.calendar.named(*key), self.lives.get(key) or Life(*key)))
+            if matter.owed.over <= now and not matter.finished:
+                yield matter
+
+    def one(self, matter: Matter, life: Life) -> Matter:
+        """The same report, with the ledger read again."""
+        return replace(matter, life=life)
+
+    def _matter(self, key: Key, matter: Matter) -> Matter:
+        seal = self.seals.get(key)
+        if seal is None:
+            return matter
+        return replace(matter, seal=seal.revision, sealed_at=seal.sealed_at, changed=self.changed.get(key, ""))
+
+
+def read(client: Client) -> Picture:
+    """Raises ConfigurationError before the first `migrate`, CheckFailed when something of it does not agree."""
+    versions = stored_versions(client)
+    if versions.newest is None:
+        raise ConfigurationError("no catalogue is stored: `rollcall migrate` stores the first version")
+    catalogue = versions.at(versions.newest)
+    heads = _seal_heads(client)
+    changed = _rebuilt(client, heads) or {}
+    changed |= {
+        key: f"{count} subjects were recorded behind close {heads[key].close_number}"
+        for key, count in _behind(client, versions, heads).items()
+    }
+    return Picture(Calendar(catalogue, _loose(client, catalogue, versions)), read_lives(client), heads, changed)
+
+
+def _seal_heads(client: Client) -> dict[Key, SealHead]:
+    found = client.query(
+        "SELECT agreement, month, max(revision), argMax(close_number, revision), argMax(generation, revision),"
+        " argMax(seals.sealed_at, revision) FROM seals GROUP BY agreement, month"
+    ).result_rows
+    return {(a, m): SealHead(revision, number, g, utc(at)) for a, m, revision, number, g, at in found}
+
+
+def _rebuilt(client: Client, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
+    """Months that a later generation was made for."""
+    return {
+        key: f"generation {one.number} reads the month anew: {one.reason}"
+        for one in generations(client) for key, head in heads.items()
+        if key[1] == one.month and one.number > head.generation
+    }  # fmt: skip
+
+
+def _behind(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, int]:
+    """Subjects that are known only from behind their agreement's newest seal.
+
+    Only those with a row from behind the month's first seal are looked at: late logins, and new days of known users.
+    """
+    first: dict[date, int] = {}
+    for (_, month), head in heads.items():
+        first[month] = min(head.close_number, first.get(month, head.close_number))
+    if not first or versions.newest is None:
+        return {}
+    table = in_force(client).table
+    late = (
+        f"SELECT month, tenant, sku, subject FROM {table} WHERE month IN %(months)s"
+        " AND recorded_in >= transform(month, %(months)s, %(numbers)s, toUInt32(4294967295))"
+    )
+    found = client.query(
+        "SELECT month, tenant, sku, since, count() FROM"
+        f" (SELECT month, tenant, sku, subject, min(recorded_in) AS since FROM {table}"
+        f" WHERE month IN %(months)s AND (month, tenant, sku, subject) IN ({late})"
+        " GROUP BY month, tenant, sku, subject) GROUP BY month, tenant, sku, since",
+        parameters={"months": list(first), "numbers": list(first.values())},
+    ).result_rows
+    programmes = {id: sku.programme for id, sku in versions.skus({row[2] for row in found}, versions.newest).items()}
+    behind: Counter[Key] = Counter()
+    for month, tenant, sku, since, subjects in found:
+        catalogue = versions.with_programme(programmes[sku], versions.newest)
+        key = agreement_covering(catalogue, programmes[sku], tenant, month), month
+        if key in heads and since >= heads[key].close_number:
+            behind[key] += subjects
+    return dict(behind)
+
+
+def _loose(client: Client, catalogue: Catalogue, versions: Versions) -> dict[str, set[date]]:
+    """By programme, the months with logins that no agreement covers. Asked only where that can be.
+
+    Before a programme's first agreement nothing was agreed, and nothing is owed.
+    """
+    programmes = catalogue.programmes.keys() - {a.programme for a in catalogue.agreements if not a.tenants}
+    if not programmes or versions.newest is None:
+        return {}
+    begun = dict.fromkeys(programmes, date.min)
+    for agreement in sorted(catalogue.agreements, key=begins, reverse=True):
+        begun[agreement.programme] = begins(agreement)
+    cells = client.query(f"SELECT DISTINCT month, tenant, sku FROM {in_force(client).table}").result_rows
+    skus = versions.skus({sku for _, _, sku in cells}, versions.newest)
+    found: dict[str, set[date]] = {}
+    for month, tenant, sku in cells:
+        programme = skus[sku].programme
+        owed = programme in programmes and begun[programme] <= month
+        if owed and agreement_covering(catalogue, programme, tenant, month) == programme:
+            found.setdefault(programme, set()).add(month)
+    return found
