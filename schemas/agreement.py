@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, Field
+from pydantic import AfterValidator, AnyHttpUrl, Field
 
-from schemas.parts import Address, Channel, Day, Id, Part, Severity, Text
+from schemas.parts import Address, Channel, Day, FirstOfMonth, Id, Part, Severity, Text, Validity
+from schemas.ssh import checked_key, checked_signer
 
 Language = Literal["en", "ja", "nl"]
+Signer = Annotated[str, Field(max_length=8192), AfterValidator(checked_signer)]
+HostKey = Annotated[str, Field(max_length=8192), AfterValidator(checked_key)]
 FormFormat = Literal["pdf", "xlsx", "csv", "json", "form"]
 """`form` is the distributor's own XLSX form, filled."""
 
@@ -43,7 +47,7 @@ class Approval(Part):
 
     by: Literal["os-user", "ssh-signature"] = "os-user"
     approvers: list[Text] = Field([], description="operating system's users, or signers' names; left out: anybody")
-    allowed_signers: list[Text] = Field(
+    allowed_signers: list[Signer] = Field(
         [], description="lines of ssh-keygen's allowed signers file: `alice@provider.example ssh-ed25519 AAAA…`"
     )
     four_eyes: bool = Field(True, description="the approver must not be who prepared the draft")
@@ -70,7 +74,7 @@ class SftpSubmission(Part):
     port: int = Field(22, ge=1, le=65535)
     user: Text
     folder: Text = "."
-    host_key: Text = Field(description="the server's public key, as in known_hosts: `ssh-ed25519 AAAA…`")
+    host_key: HostKey = Field(description="the server's public key, as in known_hosts: `ssh-ed25519 AAAA…`")
 
 
 class FolderSubmission(Part):
@@ -103,8 +107,8 @@ class Agreement(Part):
     partner: Party
     distributor: Party
     contract_date: Day
-    valid_from: Day | None = Field(None, description="first month; left out: that of the contract")
-    valid_to: Day | None = Field(None, description="the first month that is out")
+    valid_from: FirstOfMonth | None = Field(None, description="first month; left out: that of the contract")
+    valid_to: FirstOfMonth | None = Field(None, description="the first month that is out")
     channel: Channel = "CSP"
     purchase_order: Text | None = None
     contacts: list[Contact] = []
@@ -116,3 +120,12 @@ class Agreement(Part):
     submission: Submission | None = Field(None, description="left out: a person sends it and says so")
     reminders: Reminders = Reminders()
     sources_blocking: Severity = Field("warning", description="severity of a source that fell silent in the month")
+
+    @property
+    def first_month(self) -> date:
+        """Its first day."""
+        return (self.valid_from or self.contract_date).replace(day=1)
+
+    @property
+    def validity(self) -> Validity:
+        return self.first_month, self.valid_to

@@ -6,9 +6,11 @@ day that nothing covers, and it is reported.
 
 from __future__ import annotations
 
+from datetime import date
+
 from pydantic import Field
 
-from schemas.parts import Day, Id, Part, Text
+from schemas.parts import Day, Id, Part, Text, Validity
 
 
 class Trial(Part):
@@ -17,7 +19,11 @@ class Trial(Part):
     tenant: Id
     sku: Id
     start: Day
-    days: int = Field(30, ge=1)
+    days: int = Field(30, ge=1, le=366)
+
+    @property
+    def validity(self) -> Validity:
+        return self.start, date.fromordinal(min(self.start.toordinal() + self.days, date.max.toordinal()))
 
 
 class Exclusion(Part):
@@ -33,6 +39,10 @@ class Exclusion(Part):
     reason: Id = Field(description="one of the catalogue's reasons")
     valid_from: Day | None = None
     valid_to: Day | None = Field(None, description="the first day that is out")
+
+    @property
+    def validity(self) -> Validity:
+        return self.valid_from, self.valid_to
 
 
 class Reasons(Part):

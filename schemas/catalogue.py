@@ -6,29 +6,25 @@ line, what is wrong and the cure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, TypeVar
 
-import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from schemas.agreement import Agreement
 from schemas.allowances import Exclusion, Reasons, Trial
 from schemas.calendar import zone_named
-from schemas.identity import canonical
-from schemas.parts import Channel, Day, Deployment, Id, Part, Text, Unit, covers
+from schemas.catalogue_pieces import Pieces
+from schemas.catalogue_shape import shape_faults
+from schemas.catalogue_text import CatalogueError, Fault, Path, read_document
+from schemas.contradictions import contradictions
+from schemas.parts import Channel, Day, Deployment, Id, Part, Text, Unit, Validity, covers
 from schemas.rules import LicenceModel, Rule, Segment
 
-Path = tuple[str | int, ...]
-
-
-class CatalogueError(Exception):
-    """The catalogue cannot be used; `faults` are sentences of the form `file:line: where: what; cure`."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
+__all__ = [
+    "Catalogue", "CatalogueError", "Product", "Programme", "Sku", "Tenant", "parse_catalogue", "rules_in_force",
+]  # fmt: skip
 
 
 class Programme(Part):
@@ -67,6 +63,10 @@ class Sku(Part):
     channel: Channel = Field("CSP", description="in which channel it is sold (CSP-2)")
     valid_from: Day | None = None
     valid_to: Day | None = Field(None, description="the first day that is out")
+
+    @property
+    def validity(self) -> Validity:
+        return self.valid_from, self.valid_to
 
     @property
     def market(self) -> Segment:
@@ -108,111 +108,61 @@ def rules_in_force(catalogue: Catalogue, programme_id: str, month: date) -> list
     ]  # fmt: skip
 
 
-def parse_catalogue(text: str, name: str = "catalogue.yaml") -> Catalogue:
-    """The catalogue of a YAML text. Raises CatalogueError with every fault; `name` is the file's, for them."""
+T = TypeVar("T")
+
+
+def parse_catalogue(
+    text: str, name: str = "catalogue.yaml", further: Callable[[Pieces], Iterator[Fault]] | None = None
+) -> Catalogue:
+    """The catalogue of a YAML text. Raises CatalogueError with every fault; `name` is the file's, for them.
+
+    `further` looks for faults that this package cannot see, since it stands on nothing.
+    """
+    document = read_document(text, name)
+    catalogue: Catalogue | None = None
+    faults: list[Fault] = []
     try:
-        root = yaml.compose(text, Loader=_Loader)
-        value = _Loader(text).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise CatalogueError([f"{name}:{line}: not YAML: {error.problem}; mend the line or quote the text"]) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        what = str(error).splitlines()[0]
-        raise CatalogueError([f"{name}:1: not YAML: {what}; save the file as UTF-8 YAML"]) from None
-    if not isinstance(value, dict):
-        raise CatalogueError([f"{name}:1: not a catalogue: expected programmes, tenants, skus and products at the top"])
-    try:
-        catalogue = Catalogue.model_validate(value)
+        catalogue = Catalogue.model_validate(document.value)
     except ValidationError as error:
-        faults = [(tuple(e["loc"]), _message(e)) for e in error.errors(include_url=False)]
-    else:
-        faults = list(_contradictions(catalogue))
-        if not faults:
-            return catalogue
-    raise CatalogueError([f"{name}:{_line(root, path)}: {_dotted(path)}: {what}" for path, what in faults])
+        faults += shape_faults(error)
+    pieces = _pieces(document.value, {path[:2] for path, _ in faults})
+    faults += contradictions(pieces)
+    faults += further(pieces) if further else ()
+    if catalogue is None or faults:
+        raise document.error(faults)
+    return catalogue
 
 
-class _Loader(yaml.SafeLoader):
-    """Dates stay text, and a key given twice is an error instead of a silent loss."""
+def _pieces(value: Mapping[str, Any], faulty: Collection[Path]) -> Pieces:
+    """What of a catalogue holds together in itself, so that it can be compared, whatever is wrong elsewhere."""
 
-    yaml_implicit_resolvers: ClassVar[Any] = {  # type: ignore[misc]  # typed as an instance variable upstream
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    def listed(part: str, item: TypeAdapter[T]) -> dict[int, T]:
+        given = value.get(part)
+        found = enumerate(given) if isinstance(given, list) else ()
+        return {i: item.validate_python(one) for i, one in found if (part, i) not in faulty}
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a list or mapping stands as a key", problem_mark=key.start_mark)
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    def ids(part: str) -> set[str]:
+        given = value.get(part)
+        if isinstance(given, dict):
+            return {str(key) for key in given}
+        return {str(one["id"]) for one in given or () if isinstance(one, dict) and "id" in one}
 
-
-def _line(node: yaml.Node | None, path: Path) -> int:
-    """The line of the deepest part of `path` that the document has."""
-    line = node.start_mark.line + 1 if node else 1
-    for step in path:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
+    programmes = value.get("programmes")
+    reasons_hold = all(path[:1] != ("reasons",) for path in faulty)
+    return Pieces(
+        programmes={
+            id: Programme.model_validate(one)
+            for id, one in (programmes.items() if isinstance(programmes, dict) else ())
+            if ("programmes", id) not in faulty
+        },
+        tenants=listed("tenants", _TENANT), skus=listed("skus", _SKU), products=listed("products", _PRODUCT),
+        agreements=listed("agreements", _AGREEMENT), rules=listed("rules", _RULE), trials=listed("trials", _TRIAL),
+        exclusions=listed("exclusions", _EXCLUSION), free_users=listed("free_users", _EXCLUSION),
+        reasons=Reasons.model_validate(value.get("reasons", {})) if reasons_hold else None,
+        ids={part: ids(part) for part in ("programmes", "tenants", "skus", "agreements")},
+    )  # fmt: skip
 
 
-def _dotted(path: Path) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".") or "catalogue"
-
-
-def _message(error: Any) -> str:
-    if error["type"] == "missing":
-        return "is missing; add it"
-    if error["type"] == "extra_forbidden":
-        return "there is no such part; mend the spelling or remove it"
-    if error["type"] == "string_pattern_mismatch":
-        return f"{error['input']!r} is not an id; use letters, digits and . _ : + / - (up to 128)"
-    message = error["msg"].removeprefix("Value error, ")
-    quote = "; quote it if it is meant as text" if error["type"] == "string_type" else ""
-    return f"{error['input']!r}: {message}{quote}"
-
-
-def _contradictions(c: Catalogue) -> Iterator[tuple[Path, str]]:
-    """What is well-formed but cannot hold together."""
-    skus, tenants = {s.id for s in c.skus}, {t.id for t in c.tenants}
-    yield from _repeated("tenants", "id", [t.id for t in c.tenants])
-    yield from _repeated("skus", "id", [s.id for s in c.skus])
-    yield from _repeated("products", "product", [(p.source, p.product) for p in c.products])
-    owner: dict[str, str] = {}
-    for i, tenant in enumerate(c.tenants):
-        for j, domain in enumerate(tenant.domains):
-            other = owner.setdefault(canonical(domain), tenant.id)
-            if other != tenant.id:
-                yield ("tenants", i, "domains", j), f"{domain!r} belongs to {other!r} already; a domain has one tenant"
-    for i, sku in enumerate(c.skus):
-        if sku.programme not in c.programmes:
-            yield ("skus", i, "programme"), f"{sku.programme!r} is not under programmes; add it there or mend the name"
-        if sku.valid_from and sku.valid_to and sku.valid_to <= sku.valid_from:
-            yield ("skus", i, "valid_to"), f"{sku.valid_to} is the first day out, so it must lie after {sku.valid_from}"
-        if sku.tier in ("gov", "edu") and sku.deployment == "cloud":
-            yield ("skus", i, "tier"), f"{sku.tier!r} exists on premises only (CSP-7); mend tier or deployment"
-    for i, product in enumerate(c.products):
-        if product.sku not in skus:
-            yield ("products", i, "sku"), f"{product.sku!r} is not under skus; add it there or mend the name"
-        if product.tenant is not None and product.tenant not in tenants:
-            yield ("products", i, "tenant"), f"{product.tenant!r} is not under tenants; add it there or mend the name"
-
-
-def _repeated(part: str, key: str, values: list[Any]) -> Iterator[tuple[Path, str]]:
-    first: dict[Any, int] = {}
-    for i, value in enumerate(values):
-        if first.setdefault(value, i) != i:
-            yield (part, i, key), f"{value!r} stands twice (first as {part}[{first[value]}]); keep one"
+_TENANT, _SKU, _PRODUCT = TypeAdapter(Tenant), TypeAdapter(Sku), TypeAdapter(Product)
+_AGREEMENT, _TRIAL, _EXCLUSION = TypeAdapter(Agreement), TypeAdapter(Trial), TypeAdapter(Exclusion)
+_RULE: TypeAdapter[Rule] = TypeAdapter(Rule)

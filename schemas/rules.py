@@ -6,23 +6,31 @@ changes a rule by ending its entry and adding another, so that a month is always
 
 from __future__ import annotations
 
+from datetime import date
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from schemas.parts import Channel, Day, Deployment, Id, Part, Severity, Text, Unit
+from schemas.parts import Channel, Deployment, FirstOfMonth, Id, Part, Severity, Text, Unit, Validity
 
 Segment = Literal["commercial", "gov", "edu"]
 LicenceModel = Literal["per-user", "per-instance", "concurrent"]
 Weekend = Literal["as-is", "before", "after"]
+COUNTRY = r"^[A-Z]{2}(-[A-Z0-9]{1,4})?$"
+"""An ISO 3166-1 code, or one with a subdivision."""
 
 
 class _Rule(Part):
     id: Id = Field(description="cited by findings, such as csp-25-2025")
     programme: Id | None = Field(None, description="left out: every programme")
-    valid_from: Day = Field(description="the first month that it covers")
-    valid_to: Day | None = Field(None, description="the first month that it no longer covers")
+    valid_from: FirstOfMonth = Field(description="the first month that it covers")
+    valid_to: FirstOfMonth | None = Field(None, description="the first month that it no longer covers")
     source: Text = Field(description="where the rule stands: document, section, date")
+
+    @property
+    def validity(self) -> Validity:
+        return self.valid_from, self.valid_to
 
 
 class UnitRule(_Rule):
@@ -85,6 +93,16 @@ class TierRule(_Rule):
     per: Literal["family", "sku"] = "family"
     severity: Severity = "warning"
 
+    @field_validator("breaks")
+    @classmethod
+    def _rise(cls, breaks: dict[int, int]) -> dict[int, int]:
+        if not set(breaks) <= {1, 2, 3, 4}:
+            raise ValueError("tiers are 1 to 4; write them as {1: 0, 2: 500}")
+        quantities = [breaks[tier] for tier in sorted(breaks)]
+        if quantities[0] < 0 or any(low >= high for low, high in pairwise(quantities)):
+            raise ValueError("a higher tier begins at a greater quantity; let the quantities rise from 0 on")
+        return breaks
+
 
 class TrialsRule(_Rule):
     """Whether users of a trial are reported, and how long a trial may be (CSP-9)."""
@@ -118,7 +136,9 @@ class DueDayRule(_Rule):
     kind: Literal["due_day"]
     day: int = Field(10, ge=1, le=28)
     weekend: Weekend = "as-is"
-    holidays: Text | None = Field(None, description="country whose public holidays are no working days, such as JP")
+    holidays: str | None = Field(
+        None, pattern=COUNTRY, description="country whose public holidays are no working days, such as JP or DE-BY"
+    )
 
 
 class VarianceRule(_Rule):
@@ -153,3 +173,11 @@ Rule = Annotated[
     | FirstReportRule | ZeroReportRule | DueDayRule | VarianceRule | SetAsideRule | ArrivingRule,
     Field(discriminator="kind"),
 ]  # fmt: skip
+
+# What the catalogue is held to where a programme has no entry of the kind.
+BUILT_IN: tuple[Rule, ...] = (
+    SegmentRule(kind="segment", id="built-in-segment", valid_from=date.min, source="CSP-7"),
+    LicenceModelRule(kind="licence_model", id="built-in-licence-model", valid_from=date.min, source="CSP-24"),
+    ChannelRule(kind="channel", id="built-in-channel", valid_from=date.min, source="CSP-2", channels=["CSP", "CSA"]),
+    TrialsRule(kind="trials", id="built-in-trials", valid_from=date.min, source="CSP-9", counted=True),
+)
