@@ -58,6 +58,7 @@ class Approved(_Act):
     how: Literal["os-user", "ssh-signature", "automatic"]
     statement: str = Field("", description="the text that was signed")
     signature: str = Field("", description="armoured SSH signature over it")
+    allowed_signers: list[str] = Field([], description="the agreement's, as they were when it was verified")
 
 
 class Returned(_Act):

@@ -73,6 +73,7 @@ class Revision:
     approved_how: str = ""
     statement: str = ""
     signature: str = ""
+    allowed_signers: tuple[str, ...] = ()
     returned_reason: str = ""
     """Why an approver gave this draft back; empty once there is a later draft or an approval."""
     attempts: tuple[Attempt, ...] = ()
@@ -137,16 +138,13 @@ class Life:
         rows += (waiver for (number, _), waiver in self.waivers.items() if number == newest.number)
         return [row for row in rows if row.place > newest.place]
 
-    def had_a_hand_in(self, revision: Revision) -> frozenset[str]:
-        """Who prepared the revision's newest draft, and who adjusted or waived in it.
-
-        What was adjusted in an earlier revision has had its approver then.
-        """
-        before = self.revision(revision.number - 1)
-        since = before.place if before else 0
-        adjusted = {a.actor for a in self.adjustments if since < a.place < revision.place}
+    def hands_in(self, revision: Revision) -> frozenset[str]:
+        """Who adjusted or waived in the revision. What was adjusted in an earlier one has had its approver then."""
+        before, after = self.revision(revision.number - 1), self.revision(revision.number + 1)
+        since, until = before.place if before else 0, revision.place if after else self.places + 1
+        adjusted = {a.actor for a in self.adjustments if since < a.place < until}
         waived = {w.actor for (number, _), w in self.waivers.items() if number == revision.number}
-        return frozenset({revision.prepared_by, *adjusted, *waived})
+        return frozenset({*adjusted, *waived})
 
 
 def standing(revision: Revision | None) -> Standing:
@@ -204,7 +202,8 @@ def _after(life: Life, entry: Entry) -> Life:
         case Approved():
             changed = replace(
                 _of(life, act.revision), state="approved", approved_by=actor, approved_at=at, approved_how=act.how,
-                statement=act.statement, signature=act.signature, returned_reason="",
+                statement=act.statement, signature=act.signature, allowed_signers=tuple(act.allowed_signers),
+                returned_reason="",
             )  # fmt: skip
         case Returned():
             changed = replace(
@@ -257,7 +256,9 @@ def _answered(revision: Revision, receipt: str, at: datetime) -> Revision:
 
 
 def _unapproved(revision: Revision) -> Revision:
-    return replace(revision, approved_by="", approved_at=None, approved_how="", statement="", signature="")
+    return replace(
+        revision, approved_by="", approved_at=None, approved_how="", statement="", signature="", allowed_signers=()
+    )
 
 
 def _of(life: Life, number: int) -> Revision:

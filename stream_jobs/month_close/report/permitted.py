@@ -107,7 +107,7 @@ def _approved(life: Life, revision: Revision, act: Approved, actor: str, agreeme
     if approval.approvers and actor not in approval.approvers:
         return f"{actor} is no approver of {agreement.id}; its approvers are {', '.join(approval.approvers)}"
     if approval.four_eyes:
-        for hand in sorted(life.had_a_hand_in(revision)):
+        for hand in sorted({revision.prepared_by, *life.hands_in(revision)}):
             if same_person(actor, hand):
                 return (
                     f"{actor} had a hand in this draft, and {agreement.id} asks for four eyes: somebody else approves "

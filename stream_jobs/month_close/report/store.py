@@ -6,6 +6,7 @@ These functions raise the driver's errors (`infra.clickhouse.client.explained`).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import date
 
 from clickhouse_connect.driver.client import Client
@@ -38,14 +39,26 @@ def put_report(client: Client, report: Report) -> str:
 
 def get_report(client: Client, agreement: str, month: date, sha256: str) -> Report:
     """The report of this SHA-256. Raises CheckFailed when there is none, or it is not what was stored."""
+    return get_reports(client, agreement, {month: sha256})[0]
+
+
+def get_reports(client: Client, agreement: str, wanted: Mapping[date, str]) -> list[Report]:
+    """Of each month the agreement's report of this SHA-256, in order of the months. Raises as `get_report` does."""
+    if not wanted:
+        return []
     found = client.query(
-        "SELECT json FROM reports WHERE agreement = %(a)s AND month = %(m)s AND sha256 = %(s)s LIMIT 1",
-        parameters={"a": agreement, "m": month, "s": sha256},
+        "SELECT sha256, any(json) FROM reports WHERE agreement = %(a)s AND month IN %(months)s AND sha256 IN %(s)s"
+        " GROUP BY sha256",
+        parameters={"a": agreement, "months": list(wanted), "s": list(wanted.values())},
     ).result_rows
+    texts = {sha256: str(text) for sha256, text in found}
+    return [_checked(texts.get(sha256), agreement, month, sha256) for month, sha256 in sorted(wanted.items())]
+
+
+def _checked(text: str | None, agreement: str, month: date, sha256: str) -> Report:
     where = f"the report {sha256[:12]}… of {agreement} {month_name(month)}"
-    if not found:
+    if text is None:
         raise CheckFailed(f"{where} is in the ledger but not in the table reports: restore that table")
-    text = str(found[0][0])
     if hashlib.sha256(text.encode()).hexdigest() != sha256:
         raise CheckFailed(f"{where} was changed in the table reports: its SHA-256 is another; restore that table")
     return Report.model_validate_json(text)

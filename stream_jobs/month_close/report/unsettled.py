@@ -1,0 +1,61 @@
+"""What of a month a seal does not count and may yet have to: events set aside, and logins behind the close.
+
+These functions raise the driver's errors (`infra.clickhouse.client.explained`).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from clickhouse_connect.driver.client import Client
+
+from schemas.calendar import month_interval, next_month, zone_named
+from schemas.close import Seal
+from schemas.quarantine import State
+from schemas.report import SetAside
+from stream_jobs.month_close.count import IN_ORDER, cells_with_logins
+from stream_jobs.month_close.scope import scopes_of
+from stream_jobs.month_close.versions import Versions
+
+
+def events_set_aside(client: Client, month: date, time_zone: str) -> list[SetAside]:
+    """The month's quarantined events that nobody waived and no replay has counted, by reason and source.
+
+    An event is of the month by its own time in the programme's zone; where that is unknown, it is of the month in
+    which its record was appended, and of the one before (decision 10). Nobody knows an event's agreement, so every
+    agreement's report shows it.
+    """
+    zone = zone_named(time_zone)
+    start, end = month_interval(month, zone)
+    appended_until = month_interval(next_month(month), zone)[1]
+    found = client.query(
+        "SELECT joined.reason AS reason, broker, occurred IS NOT NULL AS known, count() FROM"
+        " (SELECT max(latest) AS joined, max(q.source) AS broker, max(q.event_time) AS occurred,"
+        " min(q.append_time) AS appended FROM quarantine AS q GROUP BY topic_id, partition, offset, place)"
+        " WHERE joined.state NOT IN %(done)s AND if(occurred IS NOT NULL,"
+        " toUnixTimestamp64Micro(occurred) >= %(start)s AND toUnixTimestamp64Micro(occurred) < %(end)s,"
+        " toUnixTimestamp64Milli(appended) * 1000 >= %(start)s AND toUnixTimestamp64Milli(appended) * 1000 < %(until)s)"
+        " GROUP BY reason, broker, known ORDER BY reason, broker, known",
+        parameters={"done": [State.waived, State.counted], "start": start, "end": end, "until": appended_until},
+    ).result_rows
+    return [
+        SetAside(reason=reason, source=source or "unknown", events=events, of_month="event" if known else "append")
+        for reason, source, known, events in found
+    ]
+
+
+def subjects_arriving(client: Client, versions: Versions, seal: Seal) -> int:
+    """Subjects of the agreement's month that are known only from behind the seal's close, summed over its cells."""
+    scopes = scopes_of(
+        versions, seal.catalogue_version, seal.month, cells_with_logins(client, seal.month), [seal.agreement]
+    )
+    scope = next(scope for scope in scopes if scope.id == seal.agreement)
+    if scope.empty:
+        return 0
+    [[arriving]] = client.query(
+        "SELECT sum(known - counted) FROM (SELECT uniqExact(subject) AS known,"
+        " uniqExactIf(subject, recorded_in < %(number)s) AS counted FROM active_users"
+        f" WHERE month = %(month)s AND {scope.condition} GROUP BY tenant, sku)",
+        parameters={"month": seal.month, "number": seal.close_number, **scope.parameters}, settings=IN_ORDER,
+    ).result_rows  # fmt: skip
+    return int(arriving)
