@@ -141,7 +141,8 @@ def _loose(client: Client, catalogue: Catalogue, versions: Versions) -> dict[str
 
     Before a programme's first agreement nothing was agreed, and nothing is owed.
     """
-    programmes = catalogue.programmes.keys() - {a.programme for a in catalogue.agreements if not a.tenants}
+    whole = {a.programme for a in catalogue.agreements if not a.tenants and a.valid_to is None}
+    programmes = catalogue.programmes.keys() - whole
     if not programmes or versions.newest is None:
         return {}
     begun = dict.fromkeys(programmes, date.min)

@@ -164,7 +164,7 @@ class Matter:
             return
         today, due = self.owed.day(now), self.owed.due
         reminders = self.owed.agreement.reminders
-        if now >= self.owed.late:
+        if self.overdue(now):
             yield from self._once("overdue", f"{today}", f"it was due on {due} and is not sent")
             return
         if newest is None or newest.state not in ("draft", "approved", "rejected"):
@@ -200,10 +200,9 @@ class Matter:
         days = timedelta(days=self.owed.agreement.reminders.escalate_days)
         return self.life.sent is None and self.owed.day(now) >= self.owed.due - days
 
-    @property
-    def overdue(self) -> bool:
-        """Whether it is late as soon as its due day is over: the distributor holds nothing."""
-        return self.life.sent is None
+    def overdue(self, now: datetime) -> bool:
+        """The due day is over, and the distributor holds nothing."""
+        return now >= self.owed.late and self.life.sent is None
 
     @property
     def _name(self) -> str:
