@@ -20,7 +20,7 @@ from stream_jobs.month_close.report.build import Basis
 from stream_jobs.month_close.report.ledger import read_lives
 from stream_jobs.month_close.report.life import Life
 from stream_jobs.month_close.report.store import get_report, get_reports
-from stream_jobs.month_close.report.unsettled import events_set_aside, subjects_arriving
+from stream_jobs.month_close.report.unsettled import events_set_aside, offsets_lost, subjects_arriving
 from stream_jobs.month_close.seal import newest_seal
 
 
@@ -62,7 +62,8 @@ def gather(client: Client, life: Life, seal: Seal, *, revision: int, corrects: R
         waivers={finding: waiver for (number, finding), waiver in life.waivers.items() if number == revision},
         set_aside=events_set_aside(client, life.month, seal.time_zone),
         arriving=subjects_arriving(client, versions, seal), history=_history(client, life), corrects=corrects,
-        reason=reason, retired=versions.skus(in_seal - known, version),
+        reason=reason, more_findings=offsets_lost(client, life.month, seal.time_zone),
+        retired=versions.skus(in_seal - known, version),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What of a month a seal does not count and may yet have to: events set aside, and logins behind the close.
+"""What of a month a seal does not count and may yet have to: set aside, behind the close, or lost unread.
 
 These functions raise the driver's errors (`infra.clickhouse.client.explained`).
 """
@@ -9,10 +9,11 @@ from datetime import date
 
 from clickhouse_connect.driver.client import Client
 
-from schemas.calendar import month_interval, next_month, zone_named
+from infra.lost_offsets import lost_offsets
+from schemas.calendar import moment_of, month_interval, month_name, next_month, zone_named
 from schemas.close import Seal
 from schemas.quarantine import State
-from schemas.report import SetAside
+from schemas.report import Finding, SetAside
 from stream_jobs.month_close.count import IN_ORDER, cells_with_logins
 from stream_jobs.month_close.scope import scopes_of
 from stream_jobs.month_close.versions import Versions
@@ -59,3 +60,20 @@ def subjects_arriving(client: Client, versions: Versions, seal: Seal) -> int:
         parameters={"month": seal.month, "number": seal.close_number, **scope.parameters}, settings=IN_ORDER,
     ).result_rows  # fmt: skip
     return int(arriving)
+
+
+def offsets_lost(client: Client, month: date, time_zone: str) -> list[Finding]:
+    """A blocking finding for each stretch of the log that retention took unread and that the month may have been in."""
+    start, end = (moment_of(us) for us in month_interval(month, zone_named(time_zone)))
+    return [
+        Finding(
+            id=f"offsets_lost:{lost.topic_id}:{lost.partition}:{lost.expected}", kind="offsets_lost",
+            severity="blocking",
+            text=f"the log lost {lost.found - lost.expected} records of partition {lost.partition} before they were "
+            f"read (offsets {lost.expected} to {lost.found - 1}, appended until {lost.before:%Y-%m-%d %H:%M}Z), and "
+            f"logins of {month_name(month)} may be among them: push them again from the source and close again, or "
+            "waive this",
+        )
+        for lost in lost_offsets(client)
+        if lost.concern(start, end)
+    ]  # fmt: skip
