@@ -7,6 +7,7 @@ repeated: what a crash left undone, the next `apply` of the same text (or `migra
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -16,9 +17,13 @@ from infra.clickhouse.client import explained, utc
 from infra.errors import CheckFailed, ConfigurationError
 from infra.kafka.control import Written, write_control
 from infra.kafka.topics import describe
+from schemas.amendment import changes_of_sealed
 from schemas.calendar import moment_of
 from schemas.catalogue import Catalogue, CatalogueError, parse_catalogue
+from schemas.catalogue_pieces import Pieces
+from schemas.catalogue_text import Fault
 from schemas.control import ControlRecord
+from schemas.rules import DueDayRule
 from schemas.settings import Settings
 
 
@@ -28,20 +33,28 @@ class StoredCatalogue(NamedTuple):
     yaml: str
     stored_at: datetime
     """UTC."""
+    reason: str
+    """Why it was applied although it changes sealed months; else empty."""
 
 
 class ApplyResult(NamedTuple):
-    """What `apply` did: the version that holds the text, whether it is new, and the control records written now."""
+    """What `apply` did: the version that holds the text, whether it is new, and the control records written now.
+
+    `amended` tells what it changes of sealed months.
+    """
 
     version: int
     stored: bool
     written: Written
+    amended: tuple[str, ...] = ()
 
 
 def stored_versions(client: Client) -> list[StoredCatalogue]:
     """Every version, the oldest first. Raises the driver's errors."""
-    rows = client.query("SELECT version, sha256, yaml, stored_at FROM catalogue_versions ORDER BY version").result_rows
-    return [StoredCatalogue(v, sha256, yaml, utc(stored_at)) for v, sha256, yaml, stored_at in rows]
+    rows = client.query(
+        "SELECT version, sha256, yaml, stored_at, reason FROM catalogue_versions ORDER BY version"
+    ).result_rows
+    return [StoredCatalogue(v, sha256, yaml, utc(stored_at), reason) for v, sha256, yaml, stored_at, reason in rows]
 
 
 def stored_text(client: Client, version: int) -> str | None:
@@ -65,9 +78,28 @@ def load_version(client: Client, version: int) -> Catalogue:
 def checked(text: str, name: str) -> Catalogue:
     """The catalogue of a file's text. Raises ConfigurationError with every fault, a line each."""
     try:
-        return parse_catalogue(text, name)
+        return parse_catalogue(text, name, _calendars)
     except CatalogueError as error:
         raise ConfigurationError("\n".join(error.faults)) from None
+
+
+def _calendars(pieces: Pieces) -> Iterator[Fault]:
+    """Due days by the holidays of a country that the calendar does not know."""
+    asked = {i: r.holidays for i, r in pieces.rules.items() if isinstance(r, DueDayRule) and r.holidays}
+    if not asked:
+        return
+    try:
+        from holidays import country_holidays  # half a second, which few catalogues need
+    except ImportError:  # a host without the `reports` extra: the one that has it checks too
+        return
+    for i, country in asked.items():
+        code, _, subdivision = country.partition("-")
+        try:
+            country_holidays(code, subdiv=subdivision or None)
+        except NotImplementedError:
+            yield ("rules", i, "holidays"), (
+                f"no holidays are known of {country!r}; write a country as JP or NL, one with a subdivision as DE-BY"
+            )
 
 
 def digest(text: str) -> str:
@@ -75,13 +107,16 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def apply(settings: Settings, client: Client, text: str, name: str = "catalogue.yaml") -> ApplyResult:
+def apply(
+    settings: Settings, client: Client, text: str, name: str = "catalogue.yaml", amend: str = ""
+) -> ApplyResult:
     """Stores the text as the next version, unless it is the newest already, and announces it in every partition.
 
-    Raises ConfigurationError for a faulty catalogue or before the first `migrate`, CheckFailed when somebody else
-    stored another version in the same moment, OutOfReach when a server is; run again, it completes.
+    A version that changes what holds in sealed months needs a reason, `amend`, which is stored with it. Raises
+    ConfigurationError for a faulty catalogue or before the first `migrate`, CheckFailed without that reason or when
+    somebody else stored another version in the same moment, OutOfReach when a server is; run again, it completes.
     """
-    checked(text, name)
+    given = checked(text, name)
     with explained(settings.clickhouse):
         versions = stored_versions(client)
         if not versions:
@@ -89,11 +124,25 @@ def apply(settings: Settings, client: Client, text: str, name: str = "catalogue.
         newest = versions[-1]
         known = newest.sha256 == digest(text)
         version = newest.version if known else newest.version + 1
-        store(client, version, text)
-    return ApplyResult(version, not known, announce(settings, client, version))
+        changes = () if known else _changes_of_sealed(client, newest, given)
+        if changes and not amend.strip():
+            raise CheckFailed(
+                "\n".join(changes) + "\nnothing is stored: mend these, or give the reason with `rollcall catalogue "
+                "apply --amend REASON`; corrections of those months are then made by the new version"
+            )
+        store(client, version, text, amend.strip() if changes else "")
+    return ApplyResult(version, not known, announce(settings, client, version), changes)
 
 
-def store(client: Client, version: int, text: str) -> None:
+def _changes_of_sealed(client: Client, newest: StoredCatalogue, given: Catalogue) -> tuple[str, ...]:
+    sealed = client.query("SELECT DISTINCT month, agreement FROM seals").result_rows
+    if not sealed:
+        return ()
+    stored = parse_catalogue(newest.yaml, f"catalogue version {newest.version}")
+    return tuple(changes_of_sealed(stored, given, [(month, agreement) for month, agreement in sealed]))
+
+
+def store(client: Client, version: int, text: str, reason: str = "") -> None:
     """Stores a checked text under this number, with its SKUs and tenants; a repeat of the same changes nothing.
 
     Raises CheckFailed when another text has the number, else the driver's errors.
@@ -101,7 +150,8 @@ def store(client: Client, version: int, text: str) -> None:
     catalogue = parse_catalogue(text)
     if not _digests(client, version):
         _insert(
-            client, "catalogue_versions", ["version", "sha256", "yaml"], [[version, digest(text), text]],
+            client, "catalogue_versions", ["version", "sha256", "yaml", "reason"],
+            [[version, digest(text), text, reason]],
             # Of two that store this number at once, ClickHouse keeps the first; the other one sees it below. What was
             # stored long ago is not left to the token: a replicated table forgets tokens after a while.
             insert_deduplication_token=f"catalogue-{version}",

@@ -44,7 +44,7 @@ def lost_offsets(client: Client, topic_id: str | None = None) -> list[LostOffset
         + " GROUP BY topic_id, partition, expected ORDER BY topic_id, partition, expected",
         parameters={"topic": topic_id},
     ).result_rows
-    return [LostOffsets(*row[:4], utc(row[4]), utc(row[5])) for row in rows]
+    return [LostOffsets(t, p, e, f, utc(after), utc(before)) for t, p, e, f, after, before in rows]
 
 
 def last_stored(client: Client, topic_id: str, partition: int) -> datetime | None:

@@ -108,18 +108,21 @@ class Folder:
         self._partition = batch.partition.partition
         records = batch.records
         for start in range(0, len(records), RUN):
-            run = records[start : start + RUN]
-            headers = [record.headers for record in run]
-            events = None
-            if not any(headers) or headers.count(_PLAIN) == len(run):
-                events = read_run([record.value or b"" for record in run])
-            if events is None:
-                for record in run:
-                    self._record(record)
-            else:
-                for left in self._take(events, self._horizon(min([record.timestamp for record in run]))):
-                    self._record(run[left])
+            self._run(records[start : start + RUN])
         return self.folded
+
+    def _run(self, run: Sequence[Record]) -> None:
+        """Up to RUN records: all at once where they are plain, else one by one."""
+        headers = [record.headers for record in run]
+        events = None
+        if not any(headers) or headers.count(_PLAIN) == len(run):
+            events = read_run([record.value or b"" for record in run])
+        if events is None:
+            for record in run:
+                self._record(record)
+        else:
+            for left in self._take(events, self._horizon(min([record.timestamp for record in run]))):
+                self._record(run[left])
 
     def _take(self, events: Sequence[Login], horizon: timedelta) -> list[int]:
         """The hot loop: folds what is plain, and returns the indices of what is not."""
@@ -183,7 +186,12 @@ class Folder:
             events = read_fast(value)
             if events is not None and not (left := self._take(events, self._horizon(record.timestamp))):
                 return
-        items = list(read_carefully(value, headers))
+        self._carefully(record, left)
+
+    def _carefully(self, record: Record, left: list[int] | None = None) -> None:
+        """A record's events by the contract; all, or those `left` by the fast way."""
+        headers = record.headers
+        items = list(read_carefully(record.value, headers))
         replay = read_replay(headers)
         if replay and (len(items) > 1 or (replay.origin.place < 0 and all(item.place >= 0 for item in items))):
             # What was set aside as a whole can be read now. Its events stand for themselves, or a good one would hide

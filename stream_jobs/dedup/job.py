@@ -13,7 +13,7 @@ import signal
 import ssl
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +22,12 @@ import aiokafka
 import faust
 import stamina
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.clickhouse.client import connect, explained
 from infra.clickhouse.migrate import check_schema
 from infra.errors import OutOfReach, RollcallError
+from infra.generation import Generation, in_force, number_in_force
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
 from infra.kafka.topics import check_topics, describe
 from infra.keys import check_key
@@ -33,6 +35,7 @@ from infra.secrets import pseudonym_key
 from schemas.settings import KafkaSettings, Settings
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.fold import Folded
+from stream_jobs.dedup.garbage import Collector
 from stream_jobs.dedup.pipeline import Pipeline
 from stream_jobs.dedup.progress import Progress
 from stream_jobs.dedup.seat import give_up_seat, take_seat
@@ -42,13 +45,9 @@ from stream_jobs.dedup.watchdog import EXIT_RESTART, leave, watch
 
 log = logging.getLogger("rollcall.worker")
 
-GENERATION = 1
 STOP_SECONDS = 25.0
-
-
-def group_of(settings: Settings) -> str:
-    """The consumer group of the generation in force."""
-    return f"{settings.kafka.group}-g{GENERATION}"
+FOLLOW_SECONDS = 2.0
+"""How often a worker looks whether a rebuild has put another generation in force."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ class Ground:
     topic_id: str
     partitions: int
     key: bytes
+    generation: Generation
 
 
 def prepare(settings: Settings) -> Ground:
@@ -68,27 +68,30 @@ def prepare(settings: Settings) -> Ground:
         check_schema(client, settings.clickhouse)
         check_key(client, key)
         read_lifts(client, settings)
+        generation = in_force(client)
     check_topics(settings)
     facts = describe(settings)
-    return Ground(client, facts.topic_id, facts.partitions, key)
+    return Ground(client, facts.topic_id, facts.partitions, key, generation)
 
 
 def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> BatchApp:
     """The job as a Faust app; with `drain` it ends itself when the topic, as it stands at the start, is stored."""
-    kafka = settings.kafka
+    kafka, generation = settings.kafka, ground.generation
+    group, floor = generation.group(kafka), generation.floor(ground.topic_id)
     app = BatchApp(
-        group_of(settings),
+        group,
         broker=[f"kafka://{address}" for address in addresses(kafka)],
         **settings_of_faust({
             "broker_credentials": _credentials(kafka),
-            "consumer_group_instance_id": take_seat(settings.home, group_of(settings)),
+            "consumer_group_instance_id": take_seat(settings.home, group),
             "topic_partitions": ground.partitions,
             "broker_max_poll_records": settings.worker.max_poll_records,
             "broker_session_timeout": settings.worker.session_seconds,
             "datadir": str(settings.home / "faust"),
         }),
     )
-    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.key)
+    app.floor = floor
+    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.key, generation.table)
     progress = Progress(ground.client, ground.topic_id)
     finished = asyncio.Event()
     source = app.topic(kafka.topic, key_type=bytes, key_serializer="raw", value_type=None, value_serializer=RawCodec())
@@ -98,6 +101,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
         """Folds a batch while the one before it is stored; stores them one at a time, in order."""
         storing: asyncio.Task[None] | None = None
         assignments = -1
+        garbage = Collector()
 
         async def store(event: Any, folded: Folded) -> None:
             with ending(event.value):
@@ -106,6 +110,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
             progress.note(event.value)
             await stream.ack(event)  # Faust's own bookkeeping, for its shutdown
             finished.set()
+            garbage.collect()
 
         async for event in stream.noack().events():  # noack: an exception must not acknowledge
             with ending(event.value):
@@ -114,6 +119,8 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
                     if storing:
                         await storing
                     await pipeline.reassigned()
+                if lost := app.consumer.take_lost(event.value):
+                    await pipeline.store_lost(event.value, *lost)
                 folded = await pipeline.fold(event.value)
             if storing:
                 await storing
@@ -133,6 +140,17 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
         watch(lambda: app.consumer.alive, settings.worker.stall_seconds)
         await progress.keep(lambda: app.should_stop)
 
+    @app.task
+    async def follow_generation() -> None:
+        """What is still stored into the table of before does no harm: the new group reads it again."""
+        while not app.should_stop:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            with suppress(ClickHouseError, OSError):  # the sink says it when ClickHouse is away
+                newest = await asyncio.to_thread(number_in_force, ground.client)
+                if newest != generation.number:
+                    leave(EXIT_RESTART, f"a rebuild has put generation {newest} in force, and this worker fills "
+                                        f"generation {generation.number}; nothing is lost, start it again")  # fmt: skip
+
     @app.on_before_shutdown.connect
     async def before_shutdown(app: Any, **_: Any) -> None:
         await progress.store()
@@ -145,7 +163,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
 
         @app.task
         async def end_when_drained() -> None:
-            await _drained(kafka, group_of(settings))
+            await _drained(kafka, group, floor)
             os.kill(os.getpid(), signal.SIGTERM)
 
     return app
@@ -171,7 +189,8 @@ def run(settings: Settings, *, drain: bool = False) -> int:
 
     Raises RollcallError when it cannot begin. Later faults end the process from within (`watchdog.leave`).
     """
-    app = make_app(settings, prepare(settings), drain=drain)
+    ground = prepare(settings)
+    app = make_app(settings, ground, drain=drain)
     worker = faust.Worker(app, loglevel="WARNING", quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it writes escapes to standard output
     stop = worker._schedule_shutdown
@@ -190,7 +209,7 @@ def run(settings: Settings, *, drain: bool = False) -> int:
     else:
         code = 0
     with suppress(RollcallError):  # a static member does not leave by itself: its partitions would wait for 20 s
-        give_up_seat(settings.kafka, group_of(settings), app.conf.consumer_group_instance_id)
+        give_up_seat(settings.kafka, ground.generation.group(settings.kafka), app.conf.consumer_group_instance_id)
     return code
 
 
@@ -204,17 +223,21 @@ def tame_logging(level: int = logging.INFO) -> None:
     stamina.instrumentation.set_on_retry_hooks([])  # the sink says it in one line
 
 
-async def _drained(kafka: KafkaSettings, group: str) -> None:
-    """Returns when the group has committed up to the end of the topic as it stands now, in every partition."""
+async def _drained(kafka: KafkaSettings, group: str, floor: Mapping[int, int]) -> None:
+    """Returns when the group has committed up to the end of the topic as it stands now, in every partition.
+
+    What lies below the `floor` is stored without it.
+    """
     consumer = aiokafka.AIOKafkaConsumer(**aiokafka_options(kafka), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         await consumer._client._wait_on_metadata(kafka.topic)
         partitions = [aiokafka.TopicPartition(kafka.topic, p) for p in consumer.partitions_for_topic(kafka.topic) or ()]
         starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        begins = {tp: max(starts[tp], floor.get(tp.partition, 0)) for tp in partitions}
         while True:
             committed = {tp: await consumer.committed(tp) for tp in partitions}
-            if all((committed[tp] if committed[tp] is not None else starts[tp]) >= ends[tp] for tp in partitions):
+            if all(max(committed[tp] or 0, begins[tp]) >= ends[tp] for tp in partitions):
                 return
             await asyncio.sleep(0.2)
     finally:

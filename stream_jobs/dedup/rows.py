@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from infra.generation import FIRST_TABLE
 from schemas.calendar import moment_of
 from schemas.event import MAX_ID, parse_time
 from schemas.fast import Event
@@ -39,9 +40,12 @@ class Block(NamedTuple):
         return len(self.columns[0])
 
 
-def blocks(folded: Folded, topic_id: str, partition: int, pseudonyms: Pseudonyms, cache: Cache) -> list[Block]:
-    """The inserts of a batch, none of them empty."""
-    names, rows = _people(folded, pseudonyms, cache)
+def blocks(
+    folded: Folded, topic_id: str, partition: int, pseudonyms: Pseudonyms, cache: Cache,
+    table: str = FIRST_TABLE,
+) -> list[Block]:  # fmt: skip
+    """The inserts of a batch, none of them empty; `table` is the generation's."""
+    names, rows = people(folded, pseudonyms, cache, table)
     found = (names, _refused(folded), _controls(folded, topic_id, partition), rows, _counted(folded))
     return [block for block in found if len(block)]
 
@@ -53,7 +57,8 @@ def learn(folded: Folded, cache: Cache) -> None:
             cache.learn(slot, subject, Known(row.days, row.first[0], row.recorded_in))
 
 
-def _people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache) -> tuple[Block, Block]:
+def people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache, table: str) -> tuple[Block, Block]:
+    """The names that may be new, and the rows; either may be empty."""
     months: list[date] = []
     tenants: list[str] = []
     skus: list[str] = []
@@ -77,15 +82,15 @@ def _people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache) -> tuple[Block
             closes.append(row.recorded_in)
             if cache.recall(slot, spelled) is None:
                 named[tenant, subject] = name
-    people = Block(
+    names = Block(
         "subject_names", ("tenant", "subject", "name"),
         [[tenant for tenant, _ in named], [subject for _, subject in named], list(named.values())],
     )  # fmt: skip
     active = Block(
-        "active_users", ("month", "tenant", "sku", "subject", "first_event", "active_days", "recorded_in"),
+        table, ("month", "tenant", "sku", "subject", "first_event", "active_days", "recorded_in"),
         [months, tenants, skus, subjects, firsts, days, closes],
     )  # fmt: skip
-    return people, active
+    return names, active
 
 
 def _refused(folded: Folded) -> Block:

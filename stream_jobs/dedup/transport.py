@@ -65,6 +65,7 @@ class BatchConsumer(driver.Consumer):
         """When something last moved, or there was nothing to move: what the watchdog looks at."""
         self.assignments = 0
         """Counts rebalances; what was known of a partition's place in the log is stale after one."""
+        self._lost: dict[Partition, tuple[int, int]] = {}
 
     def _new_consumer_thread(self) -> Any:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -109,19 +110,43 @@ class BatchConsumer(driver.Consumer):
             await self.seek_wait({faust.types.TP(*partition): expected})
             return False
         if entry is Entry.deliver_after_hole:
-            log.error("%s: offsets %s to %d are no longer in the log", partition, expected, first - 1)
+            tp = faust.types.TP(*partition)
+            if expected is not None and (await self.earliest_offsets(tp))[tp] > expected:
+                self._lose(partition, expected, first)
+            else:  # such as a transaction's own records
+                log.warning("%s: offsets %s to %d hold no records", partition, expected, first - 1)
         return True
+
+    def _lose(self, partition: Partition, expected: int, found: int) -> None:
+        log.error("%s: offsets %d to %d left the log before they were read", partition, expected, found - 1)
+        self._lost[partition] = (min(expected, self._lost.get(partition, (expected, 0))[0]), found)
+
+    def take_lost(self, batch: Batch) -> tuple[int, int] | None:
+        """The offset that was expected and the one that was found instead, if this batch is the first behind a loss.
+
+        It must be stored before the batch is done: it is told once.
+        """
+        lost = self._lost.get(batch.partition)
+        return self._lost.pop(batch.partition) if lost is not None and lost[1] <= batch.first else None
 
     async def perform_seek(self) -> None:
         """Called once a rebalance, before the flow resumes: everything unfinished is read again."""
         self.ledger.begin({})
+        self._lost.clear()
         self.assignments += 1
         await super().perform_seek()
         assigned = {Partition(tp.topic, tp.partition): tp for tp in self.assignment()}
-        committed = {partition: self._committed_offset[tp] for partition, tp in assigned.items()}
-        fresh = [assigned[partition] for partition, offset in committed.items() if not offset]
-        start = await self.earliest_offsets(*fresh) if fresh else {}
-        self.ledger.begin({p: offset or start[assigned[p]] for p, offset in committed.items()})
+        starts = await self.earliest_offsets(*assigned.values()) if assigned else {}
+        begins = {}
+        for partition, tp in assigned.items():
+            committed = self._read_offset[tp]  # None: nothing; `_committed_offset` takes 0 for that
+            wanted = max(committed or 0, self.app.floor.get(partition.partition, 0))
+            begins[partition] = max(wanted, starts[tp])
+            if begins[partition] > wanted and (committed is not None or wanted > 0):
+                self._lose(partition, wanted, begins[partition])
+        if moved := {assigned[p]: at for p, at in begins.items() if at != self._read_offset[assigned[p]]}:
+            await self.seek_wait(moved)
+        self.ledger.begin(begins)
         self.alive = time.monotonic()
         mine = ", ".join(str(p.partition) for p in sorted(assigned)) or "none"
         log.info("reading %s, partitions %s", next(iter(assigned), Partition("nothing", 0)).topic, mine)
@@ -155,6 +180,9 @@ class BatchTransport(driver.Transport):
 
 
 class BatchApp(faust.App):
+    floor: Mapping[int, int] = {}
+    """By partition, the offset below which nothing is read, whatever is committed (infra/generation.py)."""
+
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)
 

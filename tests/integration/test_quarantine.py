@@ -23,6 +23,7 @@ from kafka.errors import NoError
 from infra.catalogue import apply
 from infra.clickhouse.client import connect
 from infra.errors import CheckFailed
+from infra.generation import FIRST
 from infra.kafka.connection import admin_client, aiokafka_options, kafka_python_options
 from infra.kafka.topics import describe
 from infra.waiting import wait_until
@@ -33,7 +34,6 @@ from schemas.quarantine import Origin, Refusal, State
 from schemas.settings import PREFIX, Settings
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.fold import Folded, Refused
-from stream_jobs.dedup.job import group_of
 from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import Quarantine
 from stream_jobs.dedup.rows import blocks
@@ -270,7 +270,7 @@ def reset(settings: Settings) -> None:
     with admin_client(kafka_python_options(settings.kafka)) as admin:
 
         def done() -> bool:
-            return set(admin.alter_group_offsets(group_of(settings), starts).values()) == {NoError}
+            return set(admin.alter_group_offsets(FIRST.group(settings.kafka), starts).values()) == {NoError}
 
         assert wait_until(done, 60)
 
@@ -521,7 +521,7 @@ def log(settings: Settings) -> list[Any]:
 def committed(settings: Settings) -> int:
     """The group's offset in partition 0; 0 when it committed none."""
     with admin_client(kafka_python_options(settings.kafka)) as admin:
-        offsets = admin.list_group_offsets({group_of(settings): None})[group_of(settings)]
+        offsets = admin.list_group_offsets({FIRST.group(settings.kafka): None})[FIRST.group(settings.kafka)]
         at = offsets.get(TopicPartition(settings.kafka.topic, 0))
         return max(0, at.offset) if at is not None else 0
 
