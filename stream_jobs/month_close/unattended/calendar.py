@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from schemas.agreement import Agreement
 from schemas.calendar import moment_of, month_interval, next_month, zone_named
 from schemas.catalogue import Catalogue
-from stream_jobs.month_close.agreements import begins, contract_in, contracts_in, of_programme
+from stream_jobs.month_close.agreements import begins, contracts_in, of_programme
 from stream_jobs.month_close.due import due_moment, due_of, settled_moment
 
 _FIRST_ZONE = timedelta(hours=14)
@@ -61,10 +61,6 @@ class Calendar:
         over = moment_of(month_interval(month, zone_named(due.time_zone))[1])
         settled = settled_moment(self._catalogue, agreement, month)
         return Owed(agreement, month, due.time_zone, over, settled, due.day, due_moment(due))
-
-    def named(self, agreement: str, month: date) -> Owed:
-        """That of an agreement which the month's contracts do not have (any more). Raises CheckFailed: unknown."""
-        return self.one(contract_in(self._catalogue, agreement, month), month)
 
     def _of(self, month: date) -> list[Owed]:
         if month not in self._known:

@@ -6,21 +6,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import utc
-from infra.errors import ConfigurationError
+from infra.errors import CheckFailed, ConfigurationError
 from infra.generation import generations, in_force
 from schemas.catalogue import Catalogue
-from stream_jobs.month_close.agreements import agreement_covering, begins
+from stream_jobs.month_close.agreements import agreement_covering, begins, contracts_in
 from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.report.ledger import read_lives
 from stream_jobs.month_close.report.life import Life
-from stream_jobs.month_close.unattended.calendar import Calendar
+from stream_jobs.month_close.unattended.calendar import Calendar, Owed
 from stream_jobs.month_close.unattended.plan import Matter
 from stream_jobs.month_close.versions import Versions
 
@@ -40,30 +40,27 @@ class SealHead:
 
 @dataclass(frozen=True)
 class Picture:
-    """As it was when it was read. `changed`: why a sealed month would be counted otherwise now."""
+    """As it was when it was read. `changed`: why a sealed month would be counted otherwise now.
+
+    `strays` are in the books though no agreement of the catalogue has to report them (any more); `troubles` are those
+    of them of which nobody knows when they would be due.
+    """
 
     calendar: Calendar
     lives: Mapping[Key, Life]
     seals: Mapping[Key, SealHead]
     changed: Mapping[Key, str]
+    strays: Mapping[Key, Owed]
+    troubles: Mapping[Key, str]
 
     def matters(self, now: datetime) -> Iterator[Matter]:
         """Every report that is owed at this moment and not finished, the oldest first."""
-        seen = set()
-        for owed in self.calendar.owed(now):
-            seen.add(key := (owed.agreement.id, owed.month))
-            matter = self._matter(key, Matter(owed, self.lives.get(key) or Life(*key)))
+        owed = {(one.agreement.id, one.month): one for one in self.calendar.owed(now)}
+        strays = {key: one for key, one in self.strays.items() if key not in owed and one.over <= now}
+        for key, one in sorted({**owed, **strays}.items(), key=lambda item: (item[0][1], item[0][0])):
+            matter = self._matter(key, Matter(one, self.lives.get(key) or Life(*key)))
             if not matter.finished:
                 yield matter
-        # What is in the books though the catalogue has no such agreement in that month (any more).
-        for key in sorted({*self.lives, *self.changed} - seen, key=lambda k: (k[1], k[0])):
-            matter = self._matter(key, Matter(self.calendar.named(*key), self.lives.get(key) or Life(*key)))
-            if matter.owed.over <= now and not matter.finished:
-                yield matter
-
-    def one(self, matter: Matter, life: Life) -> Matter:
-        """The same report, with the ledger read again."""
-        return replace(matter, life=life)
 
     def _matter(self, key: Key, matter: Matter) -> Matter:
         seal = self.seals.get(key)
@@ -84,7 +81,32 @@ def read(client: Client) -> Picture:
         key: f"{count} subjects were recorded behind close {heads[key].close_number}"
         for key, count in _behind(client, versions, heads).items()
     }
-    return Picture(Calendar(catalogue, _loose(client, catalogue, versions)), read_lives(client), heads, changed)
+    lives = read_lives(client)
+    strays, troubles = _strays(versions, versions.newest, {*lives, *changed}, lives)
+    calendar = Calendar(catalogue, _loose(client, catalogue, versions))
+    return Picture(calendar, lives, heads, changed, strays, troubles)
+
+
+def _strays(
+    versions: Versions, newest: int, keys: Iterable[Key], lives: Mapping[Key, Life]
+) -> tuple[dict[Key, Owed], dict[Key, str]]:
+    """What the month's contracts do not have, as the newest version that knew it says."""
+    found: dict[Key, Owed] = {}
+    troubles: dict[Key, str] = {}
+    known: dict[date, set[str]] = {}
+    for id, month in keys:
+        if month not in known:
+            known[month] = {a.id for a in contracts_in(versions.at(newest), month)}
+        if id in known[month]:
+            continue
+        try:
+            agreement = versions.contract(id, newest, month)
+            calendar = Calendar(versions.with_programme(agreement.programme, newest), {})
+            found[id, month] = calendar.one(agreement, month)
+        except CheckFailed as error:
+            if (id, month) not in lives or not lives[id, month].sent:
+                troubles[id, month] = str(error)
+    return found, troubles
 
 
 def _seal_heads(client: Client) -> dict[Key, SealHead]:
