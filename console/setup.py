@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from console.output import Format, show, tell
 from infra.catalogue import apply as apply_catalogue
@@ -30,14 +31,22 @@ def check(file: Path, /) -> None:
 
 
 @catalogue.command
-def apply(file: Path, /) -> None:
-    """Store a catalogue file as the next version; it holds from its control records on. Safe to repeat."""
+def apply(file: Path, /, *, amend: Annotated[str, Parameter(help="the reason to change sealed months")] = "") -> None:
+    """Store a catalogue file as the next version; it holds from its control records on. Safe to repeat.
+
+    A version that changes the rules, agreements or allowances of a month that is sealed is refused, unless --amend
+    gives the reason, which is stored with it.
+    """
     loaded = load_settings()
     text = _text(file)
     with explained(loaded.clickhouse):
-        result = apply_catalogue(loaded, connect(loaded), text, str(file))
+        result = apply_catalogue(loaded, connect(loaded), text, str(file), amend)
+    for change in result.amended:
+        tell(f"amended: {change.partition(': ')[0]}")
     done = "stored as" if result.stored else "is already"
     tell(f"{file} {done} version {result.version}; it holds for every login that reaches Kafka from now on")
+    if result.amended:
+        tell(f"the reason is stored with it: {amend.strip()}")
 
 
 @catalogue.command
@@ -46,7 +55,7 @@ def history(*, format: Format = "table") -> None:
     loaded = load_settings()
     with explained(loaded.clickhouse):
         versions = stored_versions(connect(loaded))
-    show(format, ("version", "sha256", "stored_at"), [(v.version, v.sha256, v.stored_at) for v in versions])
+    show(format, ("version", "sha256", "stored_at", "reason"), [v[:2] + v[3:] for v in versions])
 
 
 def _text(file: Path) -> str:

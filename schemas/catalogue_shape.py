@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
@@ -12,6 +13,9 @@ from schemas.agreement import Submission
 from schemas.catalogue_text import Fault, Path
 from schemas.parts import ADDRESS, ID
 from schemas.rules import COUNTRY, Rule
+
+_SHOULD = re.compile(r"^[A-Z][a-z]+ should ")
+"""How pydantic begins a sentence about a value."""
 
 
 class _Kinds(NamedTuple):
@@ -88,9 +92,9 @@ def _sentence(error: Any) -> str:
         message = _PATTERNS.get(error["ctx"]["pattern"], message)
     elif kind == "string_type":
         message += "; quote it if it is meant as text"
-    if isinstance(given, dict | list):
-        return f"{'a mapping' if isinstance(given, dict) else 'a list'} stands here: {message}"
-    shown = repr(given)
+    message = _SHOULD.sub("cannot stand here; it should ", message)
+    shown = "a mapping" if isinstance(given, dict) else "a list" if isinstance(given, list) else repr(given)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
-    return f"{shown} {message}" if message.startswith("is ") else f"{shown}: {message}"
+    joined = f"{shown} {message}" if message.startswith(("is ", "cannot ")) else f"{shown}: {message}"
+    return joined if "; " in message else f"{joined}; mend it"
 

@@ -85,7 +85,9 @@ def _validities(p: Pieces) -> Iterator[Fault]:
         for i, entry in entries.items():
             start, end = entry.validity
             if start and end and end <= start:
-                yield (part, i, "valid_to"), f"{end} is the first day out, so it must lie after {start}"
+                yield (part, i, "valid_to"), (
+                    f"{end} is the first day out, so it must lie after {start}; mend one of them"
+                )
 
 
 def _agreements(p: Pieces) -> Iterator[Fault]:
