@@ -37,6 +37,7 @@ for target, summary in {
     "console.month:close": "Close a month: count it exactly, seal it, digest it.",
     "console.month:verify": "Hold a month's seals against their digests and the table.",
     "console.month:explain": "Show who is behind a number.",
+    "console.report:report": "The report of a month: draft, show, approve, submit, correct.",
     "console.reconcile:reconcile": "Hold another count of a month against ours, and say why they differ.",
     "console.quarantine:quarantine": "Events that were set aside: list, show, replay, waive, lift.",
 }.items():

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from console.arguments import month_of
 from console.output import Format, show, tell
+from console.reporting import agreements_of, now
 from infra.clickhouse.client import connect, explained
 from infra.errors import CheckFailed
 from schemas.calendar import month_name
@@ -17,6 +18,8 @@ from schemas.settings import load_settings
 from stream_jobs.month_close.close import close_month
 from stream_jobs.month_close.count import live_counts, months_with_logins, sealed_counts
 from stream_jobs.month_close.explain import explain as explain_cell
+from stream_jobs.month_close.report.draft import draft_all
+from stream_jobs.month_close.report.who import account
 from stream_jobs.month_close.seal import seals
 from stream_jobs.month_close.verify import verify_month
 
@@ -43,10 +46,16 @@ def close(
     """Close a month: every login that Kafka acknowledged before now is counted, sealed, and digested.
 
     Without --agreement every agreement is closed, a seal each. Closing an unchanged month again returns the same
-    revision.
+    revision. Each seal's report is drafted.
     """
-    results = close_month(load_settings(), month_of(month), agreement=agreement, drain=drain, tell=tell)
+    settings, first = load_settings(), month_of(month)
+    results = close_month(settings, first, agreement=agreement, drain=drain, tell=tell)
     show(format, COUNTS, sorted(row for result in results for row in _rows(result.counts)))
+    drafts = draft_all(settings, connect(settings), first, results, actor=account(), at=now(), tell=tell)
+    if drafts:
+        several = len(agreements_of(settings, connect(settings), first)) > 1
+        named = f" --agreement {drafts[0].agreement}" if several else ""
+        tell(f"next: rollcall report show {month}{named}")
     return 1 if any(result.outcome == "refused" for result in results) else 0
 
 

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import explained
 from infra.errors import CheckFailed
+from infra.generation import generations
 from schemas.calendar import month_name
 from schemas.close import CloseResult, Seal
 from schemas.ledger import Drafted
@@ -121,7 +122,5 @@ def _printed(report: Report) -> dict[str, object]:
 
 
 def _cause(client: Client, life: Life, standing: Report | None, seal: Seal) -> str:
-    found = client.query(
-        "SELECT reason FROM generations WHERE number = %(number)s LIMIT 1", parameters={"number": seal.generation}
-    ).result_rows
-    return cause_of(life, standing, seal, str(found[0][0]) if found else "")
+    made_for = {generation.number: generation.reason for generation in generations(client)}
+    return cause_of(life, standing, seal, made_for.get(seal.generation, ""))

@@ -9,6 +9,7 @@ from datetime import date
 
 from clickhouse_connect.driver.client import Client
 
+from infra.generation import in_force
 from infra.lost_offsets import lost_offsets
 from schemas.calendar import moment_of, month_interval, month_name, next_month, zone_named
 from schemas.close import Seal
@@ -55,7 +56,7 @@ def subjects_arriving(client: Client, versions: Versions, seal: Seal) -> int:
         return 0
     [[arriving]] = client.query(
         "SELECT sum(known - counted) FROM (SELECT uniqExact(subject) AS known,"
-        " uniqExactIf(subject, recorded_in < %(number)s) AS counted FROM active_users"
+        f" uniqExactIf(subject, recorded_in < %(number)s) AS counted FROM {in_force(client).table}"
         f" WHERE month = %(month)s AND {scope.condition} GROUP BY tenant, sku)",
         parameters={"month": seal.month, "number": seal.close_number, **scope.parameters}, settings=IN_ORDER,
     ).result_rows  # fmt: skip
