@@ -46,8 +46,8 @@ def changes_of_sealed(old: Catalogue, new: Catalogue, sealed: Iterable[tuple[dat
         if scope is None:  # an earlier version took it out
             continue
         was, now = _facts(before, scope, month), _facts(after, scope, month)
-        was["what it covers"] = {(scope, _terms(old, agreement, month))}
-        now["what it covers"] = {(_scope(new, agreement, month), _terms(new, agreement, month))}
+        was["what it reports to whom"] = {(scope, _terms(old, agreement, month))}
+        now["what it reports to whom"] = {(_scope(new, agreement, month), _terms(new, agreement, month))}
         for entry in sorted(was.keys() | now.keys()):
             if was.get(entry) != now.get(entry):
                 what = "is gone" if entry not in now else "is new" if entry not in was else "is another"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -18,6 +20,8 @@ from infra.migrate import migrate
 from schemas.control import CONTROL_TYPE, ControlRecord, read_control
 from schemas.settings import Settings
 from tests.integration.conftest import MakeSettings
+
+CSP = Path(__file__).parents[2] / "examples" / "catalogue.csp.yaml"
 
 
 def log(settings: Settings) -> dict[int, list[tuple[int, ControlRecord]]]:
@@ -65,10 +69,10 @@ def test_a_new_version_stands_in_every_partition(settings: Settings, client: Cli
 
 
 def test_the_same_text_again_writes_nothing(settings: Settings, client: Client, example_catalogue: str) -> None:
-    assert catalogue.apply(settings, client, example_catalogue) == (1, False, {})
+    assert catalogue.apply(settings, client, example_catalogue) == (1, False, {}, ())
     text = example_catalogue + "# 2\n"
     catalogue.apply(settings, client, text)
-    assert catalogue.apply(settings, client, text) == (2, False, {})
+    assert catalogue.apply(settings, client, text) == (2, False, {}, ())
     assert {len(records) for records in log(settings).values()} == {1}
     assert catalogue.apply(settings, client, example_catalogue).version == 3  # back to the old text: a new version
 
@@ -121,6 +125,38 @@ def test_a_faulty_text_stores_nothing(settings: Settings, client: Client, exampl
     with pytest.raises(ConfigurationError, match=r"mine\.yaml:\d+: skus\[0\]\.deployment"):
         catalogue.apply(settings, client, example_catalogue.replace(": cloud", ": clod"), "mine.yaml")
     assert len(catalogue.stored_versions(client)) == 1
+
+
+def test_a_rule_that_contradicts_leaves_the_last_good_version_in_force(make_settings: MakeSettings) -> None:
+    text = CSP.read_text("utf-8")
+    settings = make_settings(text)
+    own = "for government, programme: csp-jp, family: VDI, deployment: on-prem"
+    bad = text.replace(own, own.replace("on-prem", "cloud"))
+    line = next(i for i, found in enumerate(bad.splitlines(), 1) if "tier: gov" in found)
+    with connect(settings) as client:
+        with pytest.raises(ConfigurationError, match=rf"bad\.yaml:{line}: skus\[2\]\.tier: 'gov' exists on prem"):
+            catalogue.apply(settings, client, bad, "bad.yaml")
+        assert [v.yaml for v in catalogue.stored_versions(client)] == [text]
+    assert all(records == [] for records in log(settings).values())
+
+
+def test_a_sealed_month_keeps_its_rules_unless_the_reason_is_given(make_settings: MakeSettings) -> None:
+    text = CSP.read_text("utf-8")
+    settings = make_settings(text)
+    trial = "  - {tenant: customer-b, sku: JP-DAAS-PREM-T1, start: 2025-05-12}\n"
+    longer, later = (text.replace(trial, trial + trial.replace("05-12", day)) for day in ("06-20", "07-01"))
+    with connect(settings) as client:
+        client.insert("seals", [[date(2025, 6, 1), "jp-2025", 1]], column_names=["month", "agreement", "revision"])
+        assert catalogue.apply(settings, client, later).amended == ()
+        with pytest.raises(CheckFailed, match="jp-2025 2025-06 is sealed, and the trial of JP-DAAS-PREM-T1") as refused:
+            catalogue.apply(settings, client, longer)
+        assert "valid_from: 2025-07" in str(refused.value)
+        assert "--amend REASON" in str(refused.value)
+        assert [v.version for v in catalogue.stored_versions(client)] == [1, 2]
+        result = catalogue.apply(settings, client, longer, amend=" told on 2 July ")
+        assert (result.version, result.stored, len(result.amended)) == (3, True, 1)
+        assert [v.reason for v in catalogue.stored_versions(client)] == ["", "", "told on 2 July"]
+        assert catalogue.apply(settings, client, longer) == (3, False, {}, ())  # again: nothing to amend
 
 
 def test_before_the_first_migrate(make_settings: MakeSettings, example_catalogue: str) -> None:
