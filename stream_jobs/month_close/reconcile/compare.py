@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from schemas.reconciliation import Cause, CauseKind, ComparedCell, OtherCount, OurCount
+from stream_jobs.month_close.rules.numbers import several
 
 Add = Callable[[CauseKind, int | None, int | None, str], None]
 """Kind, figure, the difference that it would make (None: cannot be said), text."""
@@ -86,11 +87,11 @@ def causes(
         return found
     _allowances(add, cell, here)
     if difference > 0 and evidence.late:
-        add("late", evidence.late, evidence.late, f"{evidence.late} subjects reached the log behind the close: close "
-            "the month again")  # fmt: skip
+        add("late", evidence.late, evidence.late, f"{several(evidence.late, 'subject')} reached the log behind the "
+            "close: close the month again")  # fmt: skip
     if difference > 0 and evidence.set_aside:
-        add("unlinked", evidence.set_aside, None, f"{evidence.set_aside} events of the month stand in quarantine, of "
-            "whichever tenant: `rollcall quarantine list`")  # fmt: skip
+        add("unlinked", evidence.set_aside, None, f"{several(evidence.set_aside, 'event')} of the month in "
+            "quarantine, of whichever tenant: `rollcall quarantine list`")  # fmt: skip
     if difference < 0 and unlinked:
         add("unlinked", unlinked, -unlinked, f"the other side counts {unlinked} of this SKU for tenants that the "
             "catalogue does not know")  # fmt: skip
@@ -126,9 +127,13 @@ def _zone(add: Add, difference: int, evidence: Evidence, zone: str) -> None:
     change = evidence.entering - evidence.leaving
     helps = (difference > 0 and evidence.entering) or (difference < 0 and evidence.leaving)
     if helps:
-        leaving = f"{'up to ' if evidence.leaving_at_most and evidence.leaving else ''}{evidence.leaving}"
-        entering = f"{'up to ' if evidence.entering_at_most and evidence.entering else ''}{evidence.entering}"
-        add("time_zone", change, change, f"cut in {zone}, the month would lose {leaving} subjects and gain {entering}")
+        lost = f"{_up_to(evidence.leaving, evidence.leaving_at_most)}{several(evidence.leaving, 'subject')}"
+        gained = f"{_up_to(evidence.entering, evidence.entering_at_most)}{evidence.entering}"
+        add("time_zone", change, change, f"cut in {zone}, the month would lose {lost} and gain {gained}")
+
+
+def _up_to(figure: int, at_most: bool) -> str:
+    return "up to " if figure and at_most else ""
 
 
 def _names(add: Add, difference: int, evidence: Evidence) -> None:

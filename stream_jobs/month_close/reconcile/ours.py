@@ -59,13 +59,14 @@ def our_counts(client: Client, month: date, catalogue: Catalogue, asked: Collect
             )  # fmt: skip
     owners = {cell: count.agreement for cell, count in found.items()}
     programmes = {sku.id: sku.programme for sku in catalogue.skus}
+    tenants = {tenant.id for tenant in catalogue.tenants}
     live = {(c.tenant, c.sku): c.active_users for c in live_counts(client, month)}
     for cell in sorted({*live, *asked} - found.keys()):
         tenant, sku = cell
         if sku in programmes:
             owners[cell] = agreement_covering(catalogue, programmes[sku], tenant, month)
             seal_ = newest.get(owners[cell])
-            if cell in live or seal_ is not None:
+            if cell in live or (seal_ is not None and tenant in tenants):
                 found[cell] = OurCount(
                     tenant=tenant, sku=sku, agreement=owners[cell], revision=seal_.revision if seal_ else 0,
                     counted=0 if seal_ else live[cell],
