@@ -139,7 +139,9 @@ class SubmitSettings(_Group):
 
     secret: SecretStr | None = Field(None, description="signs requests (Standard Webhooks): whsec_ and base64")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signs the receivers")
+    proxy: AnyHttpUrl | None = Field(None, description="proxy that submissions by https and webhooks go through")
     ssh_key_file: Path | None = Field(None, description="private key for SFTP")
+    ssh_key_password: SecretStr | None = Field(None, description="its pass phrase, where it has one")
     timeout_seconds: float = Field(60.0, gt=0, description="how long one attempt may take")
 
 
