@@ -15,27 +15,22 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import aiokafka
 import faust
 import stamina
-from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from infra.clickhouse.client import connect, explained
-from infra.clickhouse.migrate import check_schema
+from infra.clickhouse.client import explained
 from infra.errors import OutOfReach, RollcallError
-from infra.generation import Generation, in_force, number_in_force
+from infra.generation import number_in_force
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
-from infra.kafka.topics import check_topics, describe
-from infra.keys import check_key
-from infra.secrets import pseudonym_key
 from schemas.settings import KafkaSettings, Settings
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.fold import Folded
 from stream_jobs.dedup.garbage import Collector
+from stream_jobs.dedup.ground import Ground, find_ground
 from stream_jobs.dedup.pipeline import Pipeline
 from stream_jobs.dedup.progress import Progress
 from stream_jobs.dedup.seat import give_up_seat, take_seat
@@ -50,28 +45,12 @@ FOLLOW_SECONDS = 2.0
 """How often a worker looks whether a rebuild has put another generation in force."""
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What a worker stands on, found and checked before it reads anything."""
-
-    client: Client
-    topic_id: str
-    partitions: int
-    key: bytes
-    generation: Generation
-
-
 def prepare(settings: Settings) -> Ground:
-    """Checks servers, schema, topics, key and caps. Raises RollcallError with the cure."""
-    client, key = connect(settings), pseudonym_key(settings)
+    """What a worker stands on; no cap may have tripped. Raises RollcallError with the cure."""
+    ground = find_ground(settings)
     with explained(settings.clickhouse):
-        check_schema(client, settings.clickhouse)
-        check_key(client, key)
-        read_lifts(client, settings)
-        generation = in_force(client)
-    check_topics(settings)
-    facts = describe(settings)
-    return Ground(client, facts.topic_id, facts.partitions, key, generation)
+        read_lifts(ground.client, settings)
+    return ground
 
 
 def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> BatchApp:

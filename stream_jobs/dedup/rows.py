@@ -23,6 +23,7 @@ from stream_jobs.dedup.cache import Cache, Known
 from stream_jobs.dedup.fold import Folded, Refused
 from stream_jobs.dedup.moment import microseconds
 from stream_jobs.dedup.pseudonym import Pseudonyms
+from stream_jobs.dedup.replay import Replay
 
 # What ClickHouse's DateTime64(6) holds.
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
@@ -46,7 +47,8 @@ def blocks(
 ) -> list[Block]:  # fmt: skip
     """The inserts of a batch, none of them empty; `table` is the generation's."""
     names, rows = people(folded, pseudonyms, cache, table)
-    found = (names, _refused(folded), _controls(folded, topic_id, partition), rows, _counted(folded))
+    controls, replayed = _controls(folded, topic_id, partition), counted(folded.counted_replays)
+    found = (names, refused(folded.refused), controls, rows, replayed)
     return [block for block in found if len(block)]
 
 
@@ -93,14 +95,15 @@ def people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache, table: str) -> 
     return names, active
 
 
-def _refused(folded: Folded) -> Block:
-    return _quarantine(map(_refused_row, folded.refused))
+def refused(events: Iterable[Refused]) -> Block:
+    """That events are set aside, and why."""
+    return _quarantine(map(_refused_row, events))
 
 
-def _counted(folded: Folded) -> Block:
+def counted(replays: Iterable[Replay]) -> Block:
+    """That events that were set aside are counted now."""
     return _quarantine(
-        (*replay.origin, (replay.number, int(State.counted), "", ""), "", None, _NEVER)
-        for replay in folded.counted_replays
+        (*replay.origin, (replay.number, int(State.counted), "", ""), "", None, _NEVER) for replay in replays
     )
 
 
