@@ -14,13 +14,15 @@ from console.output import Format, show, tell
 from console.report_page import LINES, line_rows, print_page
 from console.reporting import AgreementId, MonthName, RevisionNumber, case_of
 from infra.clickhouse.client import connect, explained
-from infra.errors import CheckFailed
+from infra.errors import CheckFailed, ConfigurationError
 from schemas.agreement import FormFormat, Language
-from schemas.calendar import month_name
+from schemas.report import Report
 from schemas.settings import load_settings
+from stream_jobs.month_close.report.basis import agreement_now
 from stream_jobs.month_close.report.ledger import Ledger
 from stream_jobs.month_close.report.life import standing
 from stream_jobs.month_close.report.listing import list_reports
+from stream_jobs.month_close.report.store import get_json
 from stream_jobs.month_close.report.words import said
 
 report = App(name="report", help="The report of a month: drafted, approved, sent, answered, corrected.")
@@ -110,17 +112,34 @@ def export(
     agreement: AgreementId = None, revision: RevisionNumber = None,
 ) -> None:  # fmt: skip
     """Write a report as a file, as it would be sent: PDF, XLSX, CSV, JSON, or the distributor's own form."""
-    from stream_jobs.month_close.forms.render import render
+    from stream_jobs.month_close.forms.render import file_name, render
 
     case = case_of(month, agreement)
     chosen = case.revision(case.life(), revision)
-    shown = case.report(chosen)
-    content = render(shown, format_of, language or shown.language, standing(chosen))
+    with explained(case.settings.clickhouse):
+        stored = get_json(case.client, case.agreement, case.month, chosen.report)
+        agreed = agreement_now(case.client, case.agreement, case.month)
+    shown = Report.model_validate_json(stored)
+    form = None
+    if format_of == "form" and agreed.form is not None:
+        form = _bytes(case.settings.catalogue.parent / agreed.form)
+    content = render(shown, format_of, language or shown.language, standing(chosen), form, stored=stored)
     if output == "-":
         sys.stdout.buffer.write(content)
         return
-    ending = "xlsx" if format_of == "form" else format_of
-    file = Path(output or f"{case.agreement}-{month_name(case.month)}-r{chosen.number}.{ending}".replace("/", "-"))
-    file.write_bytes(content)
+    file = Path(output or file_name(shown, format_of))
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}; name another, --output FILE") from None
     tell(f"{file}: revision {chosen.number}, {chosen.state}, {len(content)} bytes")
     case.tell_next()
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the distributor's form {file} cannot be read: {error.strerror}; its path starts at the catalogue's folder"
+        ) from None

@@ -15,7 +15,7 @@ import pytest
 
 from console.main import main
 from infra.errors import CheckFailed, ConfigurationError
-from schemas.ledger import Acknowledged, Attempted, Ended, Notified
+from schemas.ledger import Acknowledged, Act, Attempted, Ended, Notified, Rejected
 from schemas.report import Report
 from stream_jobs.month_close.barrier import Waiting
 from stream_jobs.month_close.close import close_month
@@ -67,7 +67,7 @@ def ledger(world: World) -> Ledger:
     return Ledger(world.client, "acme", OCTOBER)
 
 
-def send(world: World) -> None:
+def send(world: World, answer: Act | None = None) -> None:
     """By hand, and answered."""
     books, agreed = ledger(world), agreement_now(world.client, "acme", OCTOBER)
     newest = books.life().newest
@@ -76,7 +76,7 @@ def send(world: World) -> None:
     for act in (
         Attempted(revision=newest.number, attempt=number, transport="by-hand", target="portal", key="k"),
         Ended(revision=newest.number, attempt=number, outcome="accepted"),
-        Acknowledged(revision=newest.number, receipt="R-1"),
+        answer or Acknowledged(revision=newest.number, receipt="R-1"),
     ):
         record(books, act, actor="alice", at=AT, agreement=agreed)
 
@@ -116,8 +116,25 @@ def test_a_month_is_drafted_adjusted_approved_sent_and_corrected(world: World) -
 
     approve(world.settings, world.client, OCTOBER, "acme", at=AT)
     send(world)
-    assert [r.state for r in ledger(world).life().revisions] == ["superseded", "acknowledged"]
-    assert [r.state for r in list_reports(world.client)] == ["superseded", "acknowledged"]
+    states(world, "superseded", "acknowledged")
+
+    adjust(
+        world.settings, world.client, OCTOBER, "acme", tenant="a", sku="S2", quantity=9, reason="other", text="nine",
+        actor="alice", at=AT,
+    )  # fmt: skip
+    approve(world.settings, world.client, OCTOBER, "acme", at=AT)
+    send(world, Rejected(revision=3, reason="no such customer"))
+    states(world, "superseded", "acknowledged", "rejected")
+    fourth = draft(world)
+    assert fourth.correction is not None
+    assert (fourth.revision, fourth.correction.of_revision) == (4, 2), "the distributor still holds revision 2"
+    assert "no such customer" in fourth.correction.reason
+
+
+def states(world: World, *expected: str) -> None:
+    """By the ledger and by the view."""
+    assert tuple(r.state for r in ledger(world).life().revisions) == expected
+    assert tuple(r.state for r in list_reports(world.client)) == expected
 
 
 def test_of_many_that_write_at_one_place_exactly_one_wins(world: World) -> None:

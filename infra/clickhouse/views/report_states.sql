@@ -1,5 +1,5 @@
 -- report_states: where each revision of each report stands, read from its ledger. Without a row a report is open.
--- What counts as reported is WHERE in_force: the newest revision that was sent, or else the newest draft.
+-- What counts as reported is WHERE in_force: the newest revision that was sent and not rejected, or else the newest.
 CREATE OR REPLACE VIEW report_states $on_cluster
 (
     agreement    String               COMMENT 'the agreement; without agreements, the programme',
@@ -7,7 +7,7 @@ CREATE OR REPLACE VIEW report_states $on_cluster
     revision     UInt32               COMMENT 'from 1 on; a later one is a correction',
     draft        UInt32               COMMENT 'the newest draft of this revision',
     state        String               COMMENT 'draft, approved, submitted, acknowledged, rejected or superseded',
-    in_force     Bool                 COMMENT 'the newest revision that was sent, or the newest if none was',
+    in_force     Bool                 COMMENT 'the newest revision that was sent and not rejected, or the newest if none was',
     due          Date                 COMMENT 'in the zone of the programme',
     measured     UInt64               COMMENT 'different subjects that logged in, summed over tenants and SKUs',
     reported     Int64                COMMENT 'what is paid for',
@@ -64,13 +64,13 @@ WITH
     ),
     placed AS
     (
-        SELECT *, maxIf(revision, sent) OVER m AS newest_sent, max(revision) OVER m AS newest
+        SELECT *, maxIf(revision, sent AND own_state != 'rejected') OVER m AS newest_sent, max(revision) OVER m AS newest
         FROM lives
         WINDOW m AS (PARTITION BY agreement, month)
     )
 SELECT
     l.agreement AS agreement, l.month AS month, l.revision AS revision, JSONExtractUInt(l.drafted, 'draft') AS draft,
-    if(l.revision < l.newest_sent, 'superseded', l.own_state) AS state,
+    if(l.sent AND l.revision < l.newest_sent, 'superseded', l.own_state) AS state,
     l.revision = if(l.newest_sent > 0, l.newest_sent, l.newest) AS in_force,
     toDate(JSONExtractString(d.json, 'due', 'day')) AS due,
     JSONExtractUInt(d.json, 'total', 'measured') AS measured,

@@ -33,6 +33,5 @@ def list_reports(client: Client, month: date | None = None) -> list[Listed]:
         " approved_by FROM report_states"
         " UNION ALL SELECT DISTINCT month, agreement, 0, 0, 'open', '', 0, 0, 0, '', '' FROM seals"
         " WHERE (agreement, month) NOT IN (SELECT agreement, month FROM report_ledger WHERE action = 'drafted')"
-        " ORDER BY month, agreement, revision"
     ).result_rows
-    return [Listed(month_name(first), *row) for first, *row in found if month in (None, first)]
+    return [Listed(month_name(first), *row) for first, *row in sorted(found) if month in (None, first)]

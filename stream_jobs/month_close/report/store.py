@@ -39,11 +39,20 @@ def put_report(client: Client, report: Report) -> str:
 
 def get_report(client: Client, agreement: str, month: date, sha256: str) -> Report:
     """The report of this SHA-256. Raises CheckFailed when there is none, or it is not what was stored."""
-    return get_reports(client, agreement, {month: sha256})[0]
+    return Report.model_validate_json(get_json(client, agreement, month, sha256))
+
+
+def get_json(client: Client, agreement: str, month: date, sha256: str) -> bytes:
+    """The report's bytes as they were stored, whatever release stored them. Raises as `get_report` does."""
+    return _stored(client, agreement, {month: sha256})[0]
 
 
 def get_reports(client: Client, agreement: str, wanted: Mapping[date, str]) -> list[Report]:
     """Of each month the agreement's report of this SHA-256, in order of the months. Raises as `get_report` does."""
+    return [Report.model_validate_json(stored) for stored in _stored(client, agreement, wanted)]
+
+
+def _stored(client: Client, agreement: str, wanted: Mapping[date, str]) -> list[bytes]:
     if not wanted:
         return []
     found = client.query(
@@ -51,14 +60,14 @@ def get_reports(client: Client, agreement: str, wanted: Mapping[date, str]) -> l
         " GROUP BY sha256",
         parameters={"a": agreement, "months": list(wanted), "s": list(wanted.values())},
     ).result_rows
-    texts = {sha256: str(text) for sha256, text in found}
+    texts = {sha256: str(text).encode() for sha256, text in found}
     return [_checked(texts.get(sha256), agreement, month, sha256) for month, sha256 in sorted(wanted.items())]
 
 
-def _checked(text: str | None, agreement: str, month: date, sha256: str) -> Report:
+def _checked(stored: bytes | None, agreement: str, month: date, sha256: str) -> bytes:
     where = f"the report {sha256[:12]}… of {agreement} {month_name(month)}"
-    if text is None:
+    if stored is None:
         raise CheckFailed(f"{where} is in the ledger but not in the table reports: restore that table")
-    if hashlib.sha256(text.encode()).hexdigest() != sha256:
+    if hashlib.sha256(stored).hexdigest() != sha256:
         raise CheckFailed(f"{where} was changed in the table reports: its SHA-256 is another; restore that table")
-    return Report.model_validate_json(text)
+    return stored
