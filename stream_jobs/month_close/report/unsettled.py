@@ -15,8 +15,7 @@ from schemas.calendar import moment_of, month_interval, month_name, next_month, 
 from schemas.close import Seal
 from schemas.quarantine import State
 from schemas.report import Finding, SetAside
-from stream_jobs.month_close.count import IN_ORDER, cells_with_logins
-from stream_jobs.month_close.scope import scopes_of
+from stream_jobs.month_close.agreements import agreement_covering
 from stream_jobs.month_close.versions import Versions
 
 
@@ -47,20 +46,26 @@ def events_set_aside(client: Client, month: date, time_zone: str) -> list[SetAsi
 
 
 def subjects_arriving(client: Client, versions: Versions, seal: Seal) -> int:
-    """Subjects of the agreement's month that are known only from behind the seal's close, summed over its cells."""
-    scopes = scopes_of(
-        versions, seal.catalogue_version, seal.month, cells_with_logins(client, seal.month), [seal.agreement]
-    )
-    scope = next(scope for scope in scopes if scope.id == seal.agreement)
-    if scope.empty:
-        return 0
-    [[arriving]] = client.query(
-        "SELECT sum(known - counted) FROM (SELECT uniqExact(subject) AS known,"
-        f" uniqExactIf(subject, recorded_in < %(number)s) AS counted FROM {in_force(client).table}"
-        f" WHERE month = %(month)s AND {scope.condition} GROUP BY tenant, sku)",
-        parameters={"month": seal.month, "number": seal.close_number, **scope.parameters}, settings=IN_ORDER,
-    ).result_rows  # fmt: skip
-    return int(arriving)
+    """Subjects of the agreement's month that are known only from behind the seal's close, summed over its cells.
+
+    Whose a cell is, is asked of the newest catalogue version: what arrived late may be of a SKU that came later too.
+    """
+    late = f"FROM {in_force(client).table} WHERE month = %(month)s"
+    found = client.query(
+        "SELECT tenant, sku, uniqExact(reinterpretAsUInt128(subject))"
+        f" - uniqExactIf(reinterpretAsUInt128(subject), recorded_in < %(number)s) AS arriving {late}"
+        f" AND (tenant, sku) IN (SELECT DISTINCT tenant, sku {late} AND recorded_in >= %(number)s)"
+        " GROUP BY tenant, sku HAVING arriving > 0",
+        parameters={"month": seal.month, "number": seal.close_number},
+    ).result_rows
+    version = versions.newest or seal.catalogue_version
+    skus = versions.skus({sku for _, sku, _ in found}, version)
+
+    def owner(tenant: str, sku: str) -> str:
+        programme = skus[sku].programme
+        return agreement_covering(versions.with_programme(programme, version), programme, tenant, seal.month)
+
+    return sum(arriving for tenant, sku, arriving in found if owner(tenant, sku) == seal.agreement)
 
 
 def offsets_lost(client: Client, month: date, time_zone: str) -> list[Finding]:
