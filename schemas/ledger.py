@@ -77,7 +77,7 @@ class Attempted(_Act):
     attempt: int = Field(ge=1, description="of this revision")
     transport: str = Field(description="email, https, sftp, folder, or by-hand")
     target: str
-    key: str = Field(description="idempotency key: the same for every attempt of a revision")
+    key: str = Field(description="idempotency key: the same for every attempt of a draft")
 
 
 class Ended(_Act):

@@ -44,6 +44,8 @@ class Attempt:
     outcome: Literal["running", "accepted", "failed", "unknown"]
     note: str
     at: datetime
+    report: str = ""
+    """SHA-256 of the draft that was sent."""
 
     @property
     def open(self) -> bool:
@@ -211,7 +213,7 @@ def _after(life: Life, entry: Entry) -> Life:
             )
         case Attempted():
             revision = _of(life, act.revision)
-            tried = Attempt(act.attempt, act.transport, act.target, act.key, "running", "", at)
+            tried = Attempt(act.attempt, act.transport, act.target, act.key, "running", "", at, revision.report)
             changed = replace(revision, attempts=(*revision.attempts, tried))
         case Ended():
             changed = _ended(_of(life, act.revision), act, at)

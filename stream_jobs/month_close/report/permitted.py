@@ -126,8 +126,8 @@ def _attempted(life: Life, revision: Revision, act: Attempted) -> str | None:
         )
     if act.attempt != len(revision.attempts) + 1:
         return f"the next attempt of {_named(life, revision)} is attempt {len(revision.attempts) + 1}"
-    if revision.attempts and act.key != revision.attempts[0].key:
-        return f"{_named(life, revision)} goes by the key {revision.attempts[0].key}, in every attempt"
+    if other := next((a for a in revision.attempts if a.report == revision.report and a.key != act.key), None):
+        return f"draft {revision.draft} of {_named(life, revision)} goes by the key {other.key}, in every attempt"
     # By another transport it would be another message: only the same one is known at the other side.
     again = {(a.transport, a.target) for a in revision.attempts if a.open} <= {(act.transport, act.target)}
     if revision.unresolved and not (act.transport in KEYED and again):

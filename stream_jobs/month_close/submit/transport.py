@@ -98,14 +98,6 @@ class Transport(Protocol):
     def send(self, parcel: Parcel) -> Outcome: ...
 
 
-class Polled(Protocol):
-    """A transport that can be asked what became of a parcel."""
-
-    def receipt(self, key: str) -> Receipt | None:
-        """The answer, None while the other side knows nothing of it. Raises OutOfReach when there is none to be had."""
-        ...
-
-
 def noted(text: object, limit: int = _NOTE) -> str:
     """What another side said, fit for a line of the ledger: printable, one line, short."""
     line = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in str(text))).strip()
