@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
@@ -72,7 +73,13 @@ def load_version(client: Client, version: int) -> Catalogue:
         raise ConfigurationError(
             f"catalogue version {version} is not stored: `rollcall catalogue history` lists those that are"
         )
-    return parse_catalogue(text, f"catalogue version {version}")
+    return _parsed(text, f"catalogue version {version}")
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str, name: str) -> Catalogue:
+    """A version never changes, and reading its YAML takes longer than all that is asked of it."""
+    return parse_catalogue(text, name)
 
 
 def checked(text: str, name: str) -> Catalogue:
