@@ -15,7 +15,8 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import explained
-from infra.errors import CheckFailed
+from infra.errors import CheckFailed, RollcallError
+from infra.generation import Generation, in_force, number_in_force
 from infra.kafka.connection import admin_client, kafka_python_options
 from infra.kafka.control import write_control
 from infra.kafka.topics import describe
@@ -49,22 +50,36 @@ def pass_barrier(
     """Takes a number, writes it into every partition, waits for the dedup job; returns what the close stands on.
 
     `work` is called once the records are written: it may make the job come past them. Partitions that are added
-    meanwhile make it begin again with a new number. Raises CheckFailed at the deadline, naming each partition's
-    lag, or when the month can be over nowhere; OutOfReach when a server is.
+    meanwhile, or a rebuild that is accepted, make it begin again with a new number. Raises CheckFailed at the
+    deadline, naming each partition's lag, or when the month can be over nowhere; OutOfReach when a server is.
     """
     for _ in range(_BEGINNINGS):
         before = describe(settings)
         ends = _log_ends(settings, before.partitions)
         with explained(settings.clickhouse):
+            generation = in_force(client)
             number = take_number(client, month)
+
+        def overtaken(generation: Generation = generation) -> bool:
+            with explained(settings.clickhouse):
+                return number_in_force(client) != generation.number
+
         written = write_control(settings, ControlRecord(kind="close", number=number))
         tell(f"close {number} stands in {len(written)} partitions of {settings.kafka.topic}")
         if reason := unfinished_anywhere(month, min(appended for _, appended in written.values())):
             raise CheckFailed(reason)
         if written.keys() == ends.keys():
             if work is not None:
-                work()
-            await_commits(settings, {p: offset + 1 for p, (offset, _) in written.items()}, number, tell, waiting)
+                try:
+                    work()
+                except RollcallError:  # a worker of the generation of before ends itself
+                    if not overtaken():
+                        raise
+            targets = {p: offset + 1 for p, (offset, _) in written.items()}
+            await_commits(settings, generation.group(settings.kafka), targets, number, tell, waiting, overtaken)
+        if overtaken():
+            tell(f"a rebuild was accepted while close {number} ran: beginning again with a new number")
+            continue
         after = describe(settings)
         if after.topic_id != before.topic_id:
             raise CheckFailed(
@@ -75,33 +90,35 @@ def pass_barrier(
                 places = read_places(client, after.topic_id, number)
             return ground(
                 places, number=number, cluster_id=after.cluster_id, topic_id=after.topic_id, ends=ends,
-                written=written,
+                written=written, generation=generation.number,
             )  # fmt: skip
         tell(
             f"{settings.kafka.topic} grew from {before.partitions} to {after.partitions} partitions while close "
             f"{number} ran: beginning again with a new number"
         )
     raise CheckFailed(
-        f"{settings.kafka.topic} got new partitions each of {_BEGINNINGS} times that a close began: "
-        "close again when that is done; nothing was sealed"
+        f"{settings.kafka.topic} got new partitions, or a rebuild was accepted, each of {_BEGINNINGS} times that a "
+        "close began: close again when that is done; nothing was sealed"
     )
 
 
 def await_commits(
-    settings: Settings, targets: Mapping[int, int], number: int, tell: Tell, waiting: Waiting
-) -> None:
+    settings: Settings, group: str, targets: Mapping[int, int], number: int, tell: Tell, waiting: Waiting,
+    overtaken: Callable[[], bool],
+) -> None:  # fmt: skip
     """Returns once the dedup job's group has committed these offsets (the next to read), or greater ones.
+
+    Returns as well when it is overtaken: the job then goes on in another group.
 
     Raises CheckFailed at the deadline, with every partition that is behind.
     """
-    group = f"{settings.kafka.group}-g1"
     begun = waiting.clock()
     told, workers_told = begun, False
     with admin_client(kafka_python_options(settings.kafka)) as client:
         while True:
             committed = _committed(client, group, settings.kafka.topic)
             behind = {p: target for p, target in sorted(targets.items()) if committed.get(p, 0) < target}
-            if not behind:
+            if not behind or overtaken():
                 return
             now = waiting.clock()
             idle = not _has_members(client, group)

@@ -36,6 +36,8 @@ class Ground:
     offsets: Mapping[int, int]
     append_ms: Mapping[int, int]
     catalogue_versions: Mapping[int, int]
+    generation: int = 1
+    """Whose group came past the records."""
 
     @property
     def first_append_ms(self) -> int:
@@ -64,7 +66,7 @@ def read_places(client: Client, topic_id: str, number: int) -> list[Place]:
 
 def ground(
     places: list[Place], *, number: int, cluster_id: str, topic_id: str, ends: Mapping[int, int],
-    written: Mapping[int, tuple[int, int]],
+    written: Mapping[int, tuple[int, int]], generation: int = 1,
 ) -> Ground:  # fmt: skip
     """What the close stands on, if the law holds of it.
 
@@ -101,7 +103,7 @@ def ground(
         number=number, cluster_id=cluster_id, topic_id=topic_id,
         offsets={p: own[p].offset for p in sorted(written)},
         append_ms={p: own[p].append_ms for p in sorted(written)},
-        catalogue_versions={p: _in_force(places, p, own[p].offset) for p in sorted(written)},
+        catalogue_versions={p: _in_force(places, p, own[p].offset) for p in sorted(written)}, generation=generation,
     )  # fmt: skip
 
 
