@@ -43,6 +43,12 @@ agreements:
     approval: {by: os-user, four_eyes: false}
 """
 
+RULES = """
+rules:
+  - {id: set-aside, kind: set_aside, valid_from: 2026-01, source: our own}
+  - {id: arriving, kind: arriving, valid_from: 2026-01, source: our own}
+"""
+
 
 @pytest.fixture
 def world(make_settings: Callable[..., Any]) -> World:
@@ -236,7 +242,10 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(world: World) -> None:
     assert ledger(world).life().places == 1
 
 
-def test_events_set_aside_are_those_of_the_month_and_a_newer_seal_makes_the_draft_stale(world: World) -> None:
+def test_events_set_aside_block_until_they_are_waived_and_late_logins_show(make_settings: Callable[..., Any]) -> None:
+    world = World(make_settings(CATALOGUE + AGREEMENTS + RULES, kafka={"partitions": 1}))
+    world.push(*FIRST)
+    close(world)
     october, november = datetime(2026, 10, 31, 14, 59, 59, tzinfo=UTC), datetime(2026, 10, 31, 15, 0, tzinfo=UTC)
     december = datetime(2026, 11, 30, 15, 0, tzinfo=UTC)
     rows = [
@@ -248,13 +257,31 @@ def test_events_set_aside_are_those_of_the_month_and_a_newer_seal_makes_the_draf
     ]
     columns = ["topic_id", "partition", "offset", "place", "latest", "source", "event_time", "append_time"]
     world.client.insert("quarantine", rows, column_names=columns)
-    found = draft(world)
-    assert [(s.reason, s.source, s.events, s.of_month) for s in found.set_aside] == [
+    first = draft(world)
+    assert [(s.reason, s.source, s.events, s.of_month) for s in first.set_aside] == [
         ("not_json", "unknown", 1, "append"), ("unknown_sku", "/one", 1, "event"),
     ]  # fmt: skip
-    world.push(Login("a", "S1", "new"))
+    assert len(first.findings) == 2
+    second = first
+    for finding in first.findings:
+        with pytest.raises(CheckFailed, match=f"this blocks it:(.|\n)*{finding.id}: "):
+            approve(world.settings, world.client, OCTOBER, "acme", at=AT)
+        second = waive(
+            world.settings, world.client, OCTOBER, "acme", finding=finding.id, reason="known-and-harmless", text="t",
+            actor="bob", at=AT,
+        )  # fmt: skip
+    assert [f.blocks for f in second.findings] == [False, False]
+    approve(world.settings, world.client, OCTOBER, "acme", at=AT)
+
+    world.push(Login("a", "S1", "new"), Login("a", "S1", "u0"), Login("a", "L1", "of another agreement"))
     world.read_on()
-    assert draft(world).model_dump(exclude={"draft", "findings"}) == found.model_dump(exclude={"draft", "findings"})
+    assert draft(world) == second, "it prints the same, so it stays approved"
+    give_back(world.settings, world.client, OCTOBER, "acme", reason="late logins", actor="bob", at=AT)
+    third = ledger(world).life().newest
+    assert third is not None
+    late = get_report(world.client, "acme", OCTOBER, third.report)
+    [arriving] = [finding for finding in late.findings if not finding.waived]
+    assert (arriving.kind, arriving.text.split()[0]) == ("arriving", "1")
     close(world)
     with pytest.raises(CheckFailed, match="there is a newer one"):
         approve(world.settings, world.client, OCTOBER, "acme", at=AT)
@@ -341,7 +368,7 @@ def test_the_command_leads_from_a_closed_month_to_an_approved_one(
     assert "two of ours" in out
     assert last == approve_next[2]
     assert run("approve", "2026-10", "--draft", "1")[0] == 1
-    assert run("approve", "2026-10", "--draft", "2") == (0, "", "next: rollcall report submit 2026-10")
+    assert run("approve", "2026-10", "--draft", "2") == (0, "", "next: rollcall report submit 2026-10 --by-hand")
     assert run("return", "2026-10", "--reason", "not yet") == approve_next
     _, out, _ = run("history", "2026-10", "--format", "csv")
     assert [line.split(",")[3] for line in out.splitlines()[1:]] == [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.agreement import Agreement, AutomaticApproval
+from schemas.agreement import Agreement, AutomaticApproval, FolderSubmission
 from schemas.ledger import Act, Adjusted, Approved, Entry, Waived
 from schemas.report import Finding, Quantities, Report, Waiver
 from stream_jobs.month_close.report.automatic import needs_a_person
@@ -156,9 +156,9 @@ def test_what_a_person_changed_another_person_approves(act: Adjusted | Waived) -
             "rollcall report waive 2026-10 variance:x --reason REASON --text TEXT",
         ),
         (life_of(drafted()), [finding("blocking", waived=WAIVER)], 1, "rollcall report approve 2026-10"),
-        (life_of(drafted(), approved()), [], 1, "rollcall report submit 2026-10"),
-        (life_of(*UNKNOWN), [], 1, "rollcall report resolve 2026-10"),
-        (life_of(*SENT), [], 1, "rollcall report receipt 2026-10"),
+        (life_of(drafted(), approved()), [], 1, "rollcall report submit 2026-10 --by-hand"),
+        (life_of(*UNKNOWN), [], 1, "rollcall report resolve 2026-10 --arrived --note TEXT (or --not-arrived)"),
+        (life_of(*SENT), [], 1, "rollcall report receipt 2026-10 --accepted NUMBER"),
         (life_of(*SENT, REFUSAL), [], 1, "rollcall report draft 2026-10"),
         (life_of(*SENT, RECEIPT), [], 2, "rollcall report draft 2026-10"),
         (life_of(*SENT, RECEIPT), [], 1, "nothing is left to do; rollcall report bundle 2026-10 packs the evidence"),
@@ -171,5 +171,7 @@ def test_every_state_has_a_next_command(life: Life, findings: list[Finding], sea
 
 def test_the_next_command_names_the_agreement_where_it_must() -> None:
     assert next_step(life_of(drafted()), report(1), AGREEMENT, 1, several=True).endswith(" --agreement acme")
+    sent = AGREEMENT.model_copy(update={"submission": FolderSubmission(by="folder", folder="out")})
+    assert next_step(life_of(drafted(), approved()), report(1), sent, 1) == "rollcall report submit 2026-10"
     signed = agreed(by="ssh-signature")
     assert next_step(life_of(drafted()), report(1), signed, 1).endswith("approve 2026-10 --sign-with KEYFILE")

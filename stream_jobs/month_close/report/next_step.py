@@ -25,7 +25,7 @@ def next_step(life: Life, report: Report | None, agreed: Agreement, newest_seal:
     if newest is None or report is None or life.pending:
         return command("draft")
     if newest.unresolved:
-        return command("resolve")
+        return command("resolve", " --arrived --note TEXT") + " (or --not-arrived)"
     if newest.state == "draft":
         if newest.seal_revision != newest_seal:
             return command("draft")
@@ -33,9 +33,9 @@ def next_step(life: Life, report: Report | None, agreed: Agreement, newest_seal:
             return command("waive", f" {blocking.id} --reason REASON --text TEXT")
         return command("approve", " --sign-with KEYFILE" if agreed.approval.by == "ssh-signature" else "")
     if newest.state == "approved":
-        return command("submit")
+        return command("submit", "" if agreed.submission else " --by-hand")
     if newest.state == "submitted":
-        return command("receipt")
+        return command("receipt", " --accepted NUMBER")
     if newest.state == "rejected":
         return command("draft")
     if newest.seal_revision != newest_seal:
