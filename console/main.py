@@ -39,9 +39,11 @@ for target, summary in {
     "console.month:explain": "Show who is behind a number.",
     "console.report:report": "The report of a month: draft, show, approve, submit, correct.",
     "console.reconcile:reconcile": "Hold another count of a month against ours, and say why they differ.",
+    "console.month_end:month_end": "Do what is due of every report: draft, remind, submit, tell what is overdue.",
+    "console.rebuild:rebuild": "Read a month again from the log; show what changes, and put it in force if asked.",
     "console.quarantine:quarantine": "Events that were set aside: list, show, replay, waive, lift.",
 }.items():
-    app.command(target, name=target.rpartition(":")[2], help=summary)
+    app.command(target, name=target.rpartition(":")[2].replace("_", "-"), help=summary)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -67,7 +67,7 @@ def kinds(one: Matter, now: datetime) -> list[str]:
 
 
 def told(*steps: Step) -> list[Notified]:
-    named = {"remind": "reminder", "escalate": "escalation", "overdue": "overdue"}
+    named = {"remind": "reminder", "escalate": "escalation", "overdue": "overdue", "alert": "failure"}
     return [
         Notified.model_validate({"kind": named[s.kind], "key": notice_key(s.kind, s.mark), "to": ["x"]}) for s in steps
     ]
@@ -131,7 +131,7 @@ def test_a_newer_seal_than_the_draft_is_drafted_at_once_without_another_close() 
     [
         ([drafted()], {}, ["approve"]),
         ([drafted()], {"unfit": "too much"}, []),
-        ([drafted(), Returned(revision=1, reason="no")], {}, []),
+        ([drafted(), Returned(revision=1, reason="no")], {}, ["alert"]),
         ([drafted()], {"seal": 2}, ["recount"]),
     ],
 )  # fmt: skip
@@ -176,7 +176,7 @@ def test_overdue_is_told_once_a_day_even_before_there_is_a_draft() -> None:
 def test_what_is_approved_is_sent_even_while_the_month_settles() -> None:
     one = matter(drafted(), APPROVED, changed="something")
     [step] = one.steps(SETTLED - timedelta(days=1))
-    assert (step.kind, step.mark) == ("submit", "r1 attempt 1")
+    assert (step.kind, step.mark) == ("submit", "r1")
     by_hand = matter(drafted(), APPROVED, agreement={"submission": None})
     assert kinds(by_hand, SETTLED) == []
     wait = by_hand.wait(SETTLED)
@@ -189,7 +189,8 @@ def test_what_is_approved_is_sent_even_while_the_month_settles() -> None:
     [
         ("folder", "failed", ["submit"], False), ("email", "failed", ["submit"], False),
         ("folder", "unknown", ["submit"], False), ("https", None, ["submit"], False),
-        ("email", "unknown", [], True), ("email", None, [], True), ("by-hand", "unknown", [], True),
+        ("email", "unknown", ["alert"], True), ("email", None, ["alert"], True),
+        ("by-hand", "unknown", ["alert"], True),
     ],
 )  # fmt: skip
 def test_an_attempt_in_doubt_is_repeated_only_by_a_transport_that_carries_the_key(
@@ -235,7 +236,9 @@ def test_receipts_are_polled_where_they_can_be() -> None:
 
 def test_a_rejected_report_needs_a_person_and_is_late_when_its_day_is_over() -> None:
     one = matter(*SENT, Rejected(revision=1, reason="wrong form"))
-    assert kinds(one, SETTLED) == []
+    [alert] = one.steps(SETTLED)
+    one = matter(*SENT, Rejected(revision=1, reason="wrong form"), *told(alert))
+    assert kinds(one, SETTLED) == []  # once
     wait = one.wait(SETTLED)
     assert wait is not None
     assert wait.needed

@@ -70,6 +70,8 @@ class Arrival(NamedTuple):
 
     hour: datetime
     logins: list[Login]
+    behind: bool = False
+    """Their month has been counted by then."""
 
 
 def tenant(number: int) -> str:
@@ -200,13 +202,14 @@ def _month(rng: random.Random, side: Side, month: date) -> Iterator[Arrival]:
     # Brokers deliver twice, and what is delivered again is out of order.
     again = [x for x in on_time if rng.random() < 0.05]
     rng.shuffle(again)
-    groups = {end: on_time + again, end + timedelta(hours=rng.randint(20, 60)): rest}
+    yield Arrival(end, on_time + again)
+    yield Arrival(end + timedelta(hours=rng.randint(20, 60)), rest)
     if (side.id, month) in AFTER_THE_DRAFT:
-        groups[end + timedelta(days=side.settle_days, hours=5)] = list(_newcomers(rng, side, month, "behind", 3))
+        hour = end + timedelta(days=side.settle_days, hours=5)
+        yield Arrival(hour, list(_newcomers(rng, side, month, "behind", 3)), behind=True)
     if (side.id, month) == CORRECTED:
-        groups[end + timedelta(days=20, hours=7)] = list(_newcomers(rng, side, month, "forgotten", 4))
-    for hour, group in groups.items():
-        yield Arrival(hour, group)
+        hour = end + timedelta(days=20, hours=7)
+        yield Arrival(hour, list(_newcomers(rng, side, month, "forgotten", 4)), behind=True)
 
 
 def _logins(rng: random.Random, side: Side, month: date) -> Iterator[Login]:

@@ -16,8 +16,10 @@ from stream_jobs.month_close.report.life import Life, Revision
 from stream_jobs.month_close.report.permitted import KEYED
 from stream_jobs.month_close.unattended.calendar import Owed
 
-Kind = Literal["draft", "recount", "correct", "approve", "submit", "poll", "remind", "escalate", "overdue"]
+Kind = Literal["draft", "recount", "correct", "approve", "submit", "poll", "remind", "escalate", "overdue", "alert"]
 
+NOTICES: frozenset[Kind] = frozenset({"remind", "escalate", "overdue", "alert"})
+"""Steps that only tell people."""
 CORRECTION_DAYS = 7
 """Days between two reminders of a correction, which has no due day."""
 
@@ -84,24 +86,15 @@ class Matter:
         if newest is None:
             until = f"{self.owed.settled:%Y-%m-%d %H:%M}Z"
             return Wait(f"late events may come in until {until}" if now < self.owed.settled else "a draft")
+        if stuck := self._stuck(newest):
+            return Wait(stuck, needed=True)
         match newest.state:
             case "draft":
                 return self._waiting_for_approval(now, newest)
-            case "approved" if newest.unresolved and not self._sendable(newest):
-                attempt = next(a for a in newest.attempts if a.open)
-                return Wait(
-                    f"revision {newest.number} may have arrived by {attempt.transport} at {attempt.target}: ask there, "
-                    f"then `rollcall report receipt` or `rollcall report resolve {self._name}`", needed=True,
-                )  # fmt: skip
             case "approved" if self.owed.agreement.submission is None:
                 return Wait("a person sends it and says so: the agreement has no submission", self._pressing(now))
             case "approved":
                 return Wait("the submission has to succeed", self._pressing(now))
-            case "rejected":
-                return Wait(
-                    f"revision {newest.number} was rejected ({newest.rejected_reason}): mend it, then "
-                    f"`rollcall report draft {self._name}`", needed=True,
-                )  # fmt: skip
             case "submitted" if self._polled(newest):
                 return Wait("the distributor's receipt")
         return None
@@ -122,8 +115,8 @@ class Matter:
     def _submit(self, newest: Revision) -> Iterator[Step]:
         submission = self.owed.agreement.submission
         if submission is not None and self._sendable(newest):
-            mark = f"r{newest.number} attempt {len(newest.attempts) + 1}"
-            yield Step("submit", mark, f"revision {newest.number} is approved, by {newest.approved_by}")
+            # One attempt a run: the mark has no number of it.
+            yield Step("submit", f"r{newest.number}", f"revision {newest.number} is approved, by {newest.approved_by}")
 
     def _sendable(self, newest: Revision) -> bool:
         """Whether another attempt may do no harm: the other side knows the key, or nothing is in doubt."""
@@ -159,6 +152,9 @@ class Matter:
     # People
 
     def _told(self, now: datetime, newest: Revision | None) -> Iterator[Step]:
+        if newest is not None and (stuck := self._stuck(newest)):
+            mark = f"r{newest.number} draft {newest.draft} attempt {len(newest.attempts)} {newest.state}"
+            yield from self._once("alert", mark, stuck)
         if self.life.sent is not None:
             yield from self._correction_told(now, newest)
             return
@@ -187,10 +183,25 @@ class Matter:
         if notice_key(kind, mark) not in self.life.notified:
             yield Step(kind, mark, why)
 
+    def _stuck(self, newest: Revision) -> str:
+        """Why nothing goes on without a person, whatever the day is; empty where something does."""
+        if newest.state == "rejected":
+            return (
+                f"revision {newest.number} was rejected ({newest.rejected_reason}): mend it, then "
+                f"`rollcall report draft {self._name}`"
+            )
+        if newest.state == "approved" and not self._sendable(newest):
+            attempt = next(a for a in newest.attempts if a.open)
+            return (
+                f"revision {newest.number} may have arrived by {attempt.transport} at {attempt.target}: ask there, "
+                f"then `rollcall report receipt` or `rollcall report resolve {self._name}`"
+            )
+        if newest.state == "draft" and newest.returned_reason:
+            return f"it was given back ({newest.returned_reason}): mend it, then `rollcall report draft {self._name}`"
+        return ""
+
     def _waiting_for_approval(self, now: datetime, newest: Revision) -> Wait:
         what = f"draft {newest.draft} of revision {newest.number} waits for approval"
-        if newest.returned_reason:
-            return Wait(f"it was given back ({newest.returned_reason}): mend it, then draft it again", needed=True)
         if self.unfit is not None:
             return Wait(f"{what}; not automatically: {self.unfit}", self._pressing(now))
         return Wait(what, self._pressing(now))

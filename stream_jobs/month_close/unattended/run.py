@@ -17,7 +17,7 @@ from infra.errors import OutOfReach, RollcallError
 from schemas.settings import Settings
 from stream_jobs.month_close.unattended.outcome import Outcome, Said
 from stream_jobs.month_close.unattended.picture import Picture, read
-from stream_jobs.month_close.unattended.plan import Matter, Step
+from stream_jobs.month_close.unattended.plan import NOTICES, Matter, Step, notice_key
 from stream_jobs.month_close.unattended.steps import Done, Steps
 
 Tell = Callable[[str], None]
@@ -82,12 +82,23 @@ class MonthEnd:
             outcome.unreachable = outcome.unreachable or isinstance(error, OutOfReach)
             if isinstance(error, OutOfReach) or self._still(at, matter, step):
                 outcome.failed.append(Said.of(matter, step.kind, str(error)))
+                self._alert(at, matter, step, error)
             else:
                 self._tell(f"somebody else has done it: {error}")
             return
         self._remember(matter, step, done)
         if done.note:
             outcome.done.append(Said.of(matter, step.kind, done.note))
+
+    def _alert(self, at: datetime, matter: Matter, step: Step, error: RollcallError) -> None:
+        """Tells people once a day what failed; that this fails too is no news."""
+        alert = Step("alert", f"{step.kind} {matter.owed.day(at)}", f"{step.kind} failed: {error}")
+        if step.kind in NOTICES or notice_key(alert.kind, alert.mark) in matter.life.notified:
+            return
+        try:
+            self._steps.do(at, matter, alert)
+        except RollcallError as failed:
+            self._tell(str(failed))
 
     def _remember(self, matter: Matter, step: Step, done: Done) -> None:
         if done.unfit and matter.life.newest:
@@ -113,6 +124,11 @@ class MonthEnd:
             with explained(self._settings.clickhouse):
                 self._picture = read(self._client)
         return self._picture
+
+
+def month_end_of(settings: Settings, client: Client, *, drain: bool = False, tell: Tell) -> MonthEnd:
+    """With everything that its steps need; `drain` runs a worker for each close, which else waits for one that runs."""
+    return MonthEnd(settings, client, Steps(settings, client, drain=drain, tell=tell), tell)
 
 
 def _mark(matter: Matter, step: Step) -> str:

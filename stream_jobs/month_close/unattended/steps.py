@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
@@ -13,6 +13,7 @@ from schemas.settings import Settings
 from stream_jobs.month_close.close import close_month
 from stream_jobs.month_close.report.approve import AUTOMATIC, approve_automatically
 from stream_jobs.month_close.report.draft import draft, summary
+from stream_jobs.month_close.unattended.errands import Errands
 from stream_jobs.month_close.unattended.plan import Matter, Step
 
 
@@ -26,28 +27,10 @@ class Done(NamedTuple):
     unfit: str = ""
 
 
-class Errands(Protocol):
-    """What goes out of the house. Each returns the operator's sentence, empty when there was nothing to do."""
-
-    def submit(self, at: datetime, matter: Matter) -> str:
-        """Sends the approved revision. Raises RollcallError when it did not arrive, or nobody knows."""
-        ...
-
-    def poll(self, at: datetime, matter: Matter) -> str:
-        """Asks for the receipt of what was sent, and records it."""
-        ...
-
-    def notify(self, at: datetime, matter: Matter, step: Step) -> str:
-        """Tells the people whom the step is for, once. Raises RollcallError when nobody could be told."""
-        ...
-
-
 class Steps:
-    def __init__(
-        self, settings: Settings, client: Client, errands: Errands, *, drain: bool, tell: Callable[[str], None]
-    ) -> None:
-        self._settings, self._client, self._errands = settings, client, errands
-        self._drain, self._tell = drain, tell
+    def __init__(self, settings: Settings, client: Client, *, drain: bool, tell: Callable[[str], None]) -> None:
+        self._settings, self._client, self._drain, self._tell = settings, client, drain, tell
+        self._errands = Errands(settings, client, tell)
 
     def do(self, at: datetime, matter: Matter, step: Step) -> Done:
         """Does it, or finds that it is done. Raises RollcallError: not done, and nothing half done that matters."""
@@ -60,7 +43,7 @@ class Steps:
                 return Done(self._errands.submit(at, matter))
             case "poll":
                 return Done(self._errands.poll(at, matter))
-            case "remind" | "escalate" | "overdue":
+            case "remind" | "escalate" | "overdue" | "alert":
                 return Done(self._errands.notify(at, matter, step))
 
     def _draft(self, at: datetime, matter: Matter, step: Step) -> Done:
