@@ -19,12 +19,14 @@ from schemas.settings import Settings
 from stream_jobs.month_close.agreements import contracts_in
 from stream_jobs.month_close.barrier import Tell, Waiting, pass_barrier
 from stream_jobs.month_close.catalogues import stored_versions
-from stream_jobs.month_close.count import cells_with_logins
+from stream_jobs.month_close.count import rows_by_cell
 from stream_jobs.month_close.drain import drain as run_worker
+from stream_jobs.month_close.left_out import names_readable
 from stream_jobs.month_close.over import unfinished
 from stream_jobs.month_close.places import Ground
+from stream_jobs.month_close.rows import rows_of
 from stream_jobs.month_close.scope import scopes_of
-from stream_jobs.month_close.seal import make_seal, seals
+from stream_jobs.month_close.seal import make_seal, seals, sizes
 from stream_jobs.month_close.versions import Versions
 
 # The last whole month of ClickHouse's Date.
@@ -59,8 +61,8 @@ def _seal_all(
     client: Client, month: date, wanted: str | None, ground: Ground, tell: Tell
 ) -> list[CloseResult]:
     versions, version = stored_versions(client), ground.catalogue_version
-    cells, closed = cells_with_logins(client, month, ground.number), {seal.agreement for seal in seals(client, month)}
-    scopes = scopes_of(versions, version, month, cells, closed)
+    rows, closed = rows_of(client, month, ground.number), {seal.agreement for seal in seals(client, month)}
+    scopes = scopes_of(versions, version, month, rows_by_cell(client, rows), closed)
     if wanted is not None:
         scopes = [scope for scope in scopes if scope.id == wanted]
     if not scopes:
@@ -70,8 +72,8 @@ def _seal_all(
         raise CheckFailed("\n".join(f"{id}: {reason}" for id, reason in late.items()))
 
     def units_of(seal: Seal) -> Mapping[str, str]:
-        skus = versions.skus((c.sku for c in seal.counts), seal.catalogue_version)
-        return {id: sku.unit for id, sku in skus.items()}
+        skus = {sku for _, sku in sizes(seal)}
+        return {id: sku.unit for id, sku in versions.skus(skus, seal.catalogue_version).items()}
 
     results = []
     for scope in scopes:
@@ -79,7 +81,8 @@ def _seal_all(
             tell(f"{scope.id}: refused: {reason}")
             results.append(_refused(month, scope.id, ground.number, reason))
             continue
-        seal = make_seal(client, month, scope, ground, units_of)
+        with names_readable(client):
+            seal = make_seal(client, rows, scope, ground, units_of)
         tell(_said(seal, ground.number))
         results.append(_result(seal, ground.number))
     return results
@@ -93,7 +96,8 @@ def _refuse_unknown(client: Client, month: date, agreement: str | None) -> None:
     if agreement is None or agreement in {a.id for a in contracts_in(versions.at(versions.newest), month)}:
         return
     closed = {seal.agreement for seal in seals(client, month)}
-    known = scopes_of(versions, versions.newest, month, cells_with_logins(client, month), closed)
+    rows = rows_by_cell(client, rows_of(client, month))
+    known = scopes_of(versions, versions.newest, month, rows, closed)
     if agreement not in {scope.id for scope in known}:
         names = ", ".join(scope.id for scope in known)
         raise ConfigurationError(f"there is no agreement {agreement} for {month_name(month)}; there are: {names}")
@@ -126,7 +130,11 @@ def _refused(month: date, agreement: str, number: int, reason: str) -> CloseResu
 def _said(seal: Seal, number: int) -> str:
     what = f"{seal.agreement} {month_name(seal.month)} revision {seal.revision}"
     total = sum(c.active_users for c in seal.counts)
-    held = f"{total} active users in {len(seal.counts)} counts" if seal.counts else "no login at all: a zero report"
+    left_out = sum(part.subjects for part in seal.left_out)
+    held = f"{total} active users in {len(seal.counts)} counts" if seal.counts else "a zero report"
+    held += f", {left_out} subjects left out" if left_out else ""
+    if not seal.counts and not left_out:
+        held = "no login at all: a zero report"
     if seal.close_number == number:
         return f"{what}: sealed by close {number}, {held}"
     if seal.close_number > number:

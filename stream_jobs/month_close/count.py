@@ -12,22 +12,29 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from infra.errors import ConfigurationError
+from infra.generation import in_force
 from schemas.calendar import month_name
 from schemas.close import Count, SealedCount
 from stream_jobs.month_close.digest import CELL_DIGEST
+from stream_jobs.month_close.left_out import SETTINGS, left_out_query
+from stream_jobs.month_close.portions import portions
+from stream_jobs.month_close.rows import Rows, rows_of
 from stream_jobs.month_close.scope import Cell, Scope
 
 # The tables are in the order of (tenant, sku, subject), so groups end as they are read: memory is that of the
 # largest cell. SKUs stand in the statement, and a catalogue may have thousands.
 IN_ORDER: dict[str, Any] = {"optimize_aggregation_in_order": 1, "max_query_size": 4 << 20}
 
+# As a number a subject is hashed faster than as text; the sets are the same.
+_USERS = "uniqExact(reinterpretAsUInt128(subject))"
+
 
 def live_counts(client: Client, month: date) -> list[Count]:
     """The month as it is known now, in order of tenant and SKU; empty without any login."""
+    rows = rows_of(client, month)
     found = client.query(
-        "SELECT tenant, sku, uniqExact(subject) FROM active_users WHERE month = %(month)s"
-        " GROUP BY tenant, sku ORDER BY tenant, sku",
-        parameters={"month": month},
+        f"SELECT tenant, sku, {_USERS} {rows.source} GROUP BY tenant, sku ORDER BY tenant, sku",
+        parameters=rows.parameters,
     )
     return [Count(month=month, tenant=t, sku=s, active_users=n) for t, s, n in found.result_rows]
 
@@ -48,54 +55,58 @@ def sealed_counts(client: Client, month: date, revision: int | None = None) -> l
     return [Count(month=month, tenant=t, sku=s, active_users=n) for t, s, n in cells]
 
 
-def cells_with_logins(client: Client, month: date, number: int | None = None) -> list[Cell]:
-    """The tenants and SKUs that the month has rows of; with a number, only of what this close counts."""
+def rows_by_cell(client: Client, rows: Rows) -> dict[Cell, int]:
+    """How many rows there are of each tenant and SKU: no count of subjects, but what has logins, and its size."""
     found = client.query(
-        "SELECT DISTINCT tenant, sku FROM active_users WHERE month = %(month)s"
-        + (" AND recorded_in < %(number)s" if number is not None else ""),
-        parameters={"month": month, "number": number},
-    )
-    return [(tenant, sku) for tenant, sku in found.result_rows]
+        f"SELECT tenant, sku, count() {rows.source} GROUP BY tenant, sku", parameters=rows.parameters,
+        settings=IN_ORDER,
+    )  # fmt: skip
+    return {(tenant, sku): count for tenant, sku, count in found.result_rows}
 
 
-def counts_before(client: Client, month: date, number: int, scope: Scope) -> dict[tuple[str, str], int]:
-    """What close `number` counts of an agreement, by (tenant, SKU)."""
+def measured(client: Client, rows: Rows, scope: Scope) -> dict[Cell, int]:
+    """The agreement's active users by tenant and SKU, whether they are counted or left out."""
     if scope.empty:
         return {}
     found = client.query(
-        "SELECT tenant, sku, uniqExact(subject) FROM active_users"
-        f" WHERE month = %(month)s AND {scope.condition} AND recorded_in < %(number)s GROUP BY tenant, sku",
-        parameters={"month": month, "number": number, **scope.parameters}, settings=IN_ORDER,
+        f"SELECT tenant, sku, {_USERS} {rows.source} AND {scope.condition} GROUP BY tenant, sku",
+        parameters={**rows.parameters, **scope.parameters}, settings=SETTINGS,
     )  # fmt: skip
     return {(t, s): n for t, s, n in found.result_rows}
 
 
-def cells_before(client: Client, month: date, number: int, scope: Scope) -> list[SealedCount]:
-    """What a seal of close `number` would hold, with digests, read from `active_users`."""
+def cells_of(client: Client, rows: Rows, scope: Scope, *, allowed: bool = True) -> list[SealedCount]:
+    """What a seal of these rows would hold, with digests; without the `allowed`, or with everybody measured."""
     if scope.empty:
         return []
-    return _cells(
-        client,
-        "SELECT tenant, sku, arrayCompact(arraySort(groupArray(subject))) AS subjects FROM active_users"
-        f" WHERE month = %(month)s AND {scope.condition} AND recorded_in < %(number)s GROUP BY tenant, sku",
-        {"month": month, "number": number, **scope.parameters},
-    )
+    found = []
+    for portion in portions(scope.rows):
+        sets = (
+            f"arrayCompact(arraySort(groupArray(subject))) AS subjects {rows.source} AND {scope.condition}"
+            f"{portion.condition}"
+        )
+        parameters = {**rows.parameters, **scope.parameters, **portion.parameters}
+        if allowed and (left_out := left_out_query(rows, scope, portion)) is not None:
+            sets += f" AND (tenant, sku, subject) NOT IN (SELECT tenant, sku, subject FROM ({left_out[0]}))"
+            parameters |= left_out[1]
+        found += read_cells(client, sets, parameters)
+    return found
 
 
-def stored_cells(client: Client, month: date, agreement: str, number: int) -> list[SealedCount]:
-    """What the stored set of close `number` holds, with digests. A subject stored twice counts twice: a fault shows."""
-    return _cells(
-        client,
-        "SELECT tenant, sku, arraySort(groupArray(subject)) AS subjects FROM seal_subjects WHERE month = %(month)s"
-        " AND agreement = %(agreement)s AND close_number = %(number)s AND counted GROUP BY tenant, sku",
-        {"month": month, "agreement": agreement, "number": number},
-    )
-
-
-def _cells(client: Client, sets: str, parameters: dict[str, Any]) -> list[SealedCount]:
-    query = f"SELECT tenant, sku, length(subjects), {CELL_DIGEST} FROM ({sets}) ORDER BY tenant, sku"
-    found = client.query(query, parameters=parameters, settings=IN_ORDER).result_rows
+def read_cells(client: Client, sets: str, parameters: dict[str, Any]) -> list[SealedCount]:
+    """Count and digest of each cell; `sets` says what its sorted array of `subjects` is, and from where."""
+    found = client.query(
+        f"SELECT tenant, sku, length(subjects), {CELL_DIGEST} FROM (SELECT tenant, sku, {sets} GROUP BY tenant, sku)"
+        " ORDER BY tenant, sku",
+        parameters=parameters, settings=SETTINGS,
+    ).result_rows  # fmt: skip
     return [SealedCount(tenant=t, sku=s, active_users=n, digest=d) for t, s, n, d in found]
+
+
+def months_with_logins(client: Client) -> list[date]:
+    """The months of which any login is stored, in order."""
+    found = client.query(f"SELECT DISTINCT month FROM {in_force(client).table} ORDER BY month").result_rows
+    return [month for (month,) in found]
 
 
 def _no_seal(month: date, revision: int | None, existing: list[tuple[str, int]]) -> str:
@@ -103,8 +114,3 @@ def _no_seal(month: date, revision: int | None, existing: list[tuple[str, int]])
     if not existing:
         return f"{name} is not closed yet: `rollcall close {name}` does; `rollcall counts {name}` shows it as it is"
     return f"{name} has no revision {revision}; there are " + ", ".join(f"{a} revision {r}" for a, r in existing)
-
-
-def months_with_logins(client: Client) -> list[date]:
-    """The months of which any login is stored, in order."""
-    return [month for (month,) in client.query("SELECT DISTINCT month FROM active_users ORDER BY month").result_rows]

@@ -12,8 +12,11 @@ from collections.abc import Iterable
 
 from schemas.close import SealedCount
 
-# The same digest within ClickHouse, over `subjects`: a sorted array of FixedString(16). Bytes sort as their hex does.
-CELL_DIGEST = "lower(hex(SHA256(arrayStringConcat(arrayMap(s -> concat(lower(hex(s)), '\\n'), subjects)))))"
+# The same digest within ClickHouse, over `subjects`: a sorted array of FixedString(16), not empty. Bytes sort as their
+# hex does.
+CELL_DIGEST = (
+    "lower(hex(SHA256(concat(lower(arrayStringConcat(arrayMap(s -> hex(s), subjects), '\\n')), '\\n'))))"
+)
 
 
 def cell_digest(subjects: Iterable[bytes]) -> str:

@@ -7,7 +7,7 @@ sold until then, and its users are still owed. Within the programme the tenant d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from infra.errors import CheckFailed
 from schemas.calendar import month_name
 from stream_jobs.month_close.agreements import Tenants, contracts_in, covers_in
+from stream_jobs.month_close.allowances import Allowance, allowances_in
 from stream_jobs.month_close.versions import Versions
 
 Cell = tuple[str, str]
@@ -25,17 +26,20 @@ Cell = tuple[str, str]
 class Scope:
     """The rows of an agreement, and what of the catalogue their counting depends on.
 
-    `units` has every SKU that the agreement has rows of, and what a subject of it is (CSP-22).
+    `rows` has how many rows there are of each tenant and SKU, `units` what a subject of each of these SKUs is (CSP-22),
+    `allowances` who of them is left out.
     """
 
     id: str
     time_zone: str
-    units: Mapping[str, str]
     tenants: Tenants
+    rows: Mapping[Cell, int]
+    units: Mapping[str, str]
+    allowances: tuple[Allowance, ...] = ()
 
     @property
     def empty(self) -> bool:
-        return not self.units or not (self.tenants.named or self.tenants.others)
+        return not self.rows
 
     @property
     def condition(self) -> str:
@@ -50,15 +54,16 @@ class Scope:
 
 
 def scopes_of(
-    versions: Versions, version: int, month: date, cells: Collection[Cell], closed: Iterable[str]
+    versions: Versions, version: int, month: date, rows: Mapping[Cell, int], closed: Iterable[str]
 ) -> list[Scope]:
     """That of every agreement that has to report the month, in order of their ids.
 
-    Those are the agreements of the catalogue's `version`, the owners of the `cells` that the month has logins of,
-    and the agreements that `closed` the month before: if their cells went elsewhere, they owe a revision without them.
+    Those are the agreements of the catalogue's `version`, the owners of the `rows` (by tenant and SKU, how
+    many the month has), and the agreements that `closed` the month before: if their rows went elsewhere, they owe a
+    revision without them.
     Raises CheckFailed when a SKU or an agreement is in no version.
     """
-    owned = versions.skus({sku for _, sku in cells}, version)
+    owned = versions.skus({sku for _, sku in rows}, version)
     covers: dict[str, dict[str, Tenants]] = {}
 
     def cover(programme: str) -> dict[str, Tenants]:
@@ -66,21 +71,27 @@ def scopes_of(
             covers[programme] = covers_in(versions.with_programme(programme, version), programme, month)
         return covers[programme]
 
-    units: dict[str, dict[str, dict[str, str]]] = {}  # by agreement, programme and SKU
-    for tenant, sku in cells:
+    held: dict[str, dict[str, dict[Cell, int]]] = {}  # by agreement and programme
+    for (tenant, sku), count in rows.items():
         programme = owned[sku].programme
         owner = next(id for id, tenants in cover(programme).items() if tenant in tenants)
-        units.setdefault(owner, {}).setdefault(programme, {})[sku] = owned[sku].unit
-    ids = {*units, *closed, *(a.id for a in contracts_in(versions.at(version), month))}
+        held.setdefault(owner, {}).setdefault(programme, {})[tenant, sku] = count
+    ids = {*held, *closed, *(a.id for a in contracts_in(versions.at(version), month))}
     found = []
     for id in sorted(ids):
-        held = units.get(id, {})
-        if len(held) > 1:
+        own = held.get(id, {})
+        if len(own) > 1:
             raise CheckFailed(
-                f"agreement {id} has logins of {month_name(month)} in the programmes {' and '.join(sorted(held))}, "
+                f"agreement {id} has logins of {month_name(month)} in the programmes {' and '.join(sorted(own))}, "
                 "since it went from one to the other: give it another id there, then `rollcall catalogue apply`"
             )
-        programme = next(iter(held), versions.contract(id, version, month).programme)
-        zone = versions.with_programme(programme, version).programmes[programme].time_zone
-        found.append(Scope(id, zone, held.get(programme, {}), cover(programme).get(id, Tenants(frozenset()))))
+        programme = next(iter(own), None) or versions.contract(id, version, month).programme
+        cells = own.get(programme, {})
+        found.append(
+            Scope(
+                id, versions.with_programme(programme, version).programmes[programme].time_zone,
+                cover(programme).get(id, Tenants(frozenset())), cells, {sku: owned[sku].unit for _, sku in cells},
+                allowances_in(versions.at(version), programme, month, {tenant for tenant, _ in cells}),
+            )
+        )  # fmt: skip
     return found

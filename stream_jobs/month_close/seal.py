@@ -7,53 +7,63 @@ revision, and nothing reads them. Nothing is ever changed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import utc
 from infra.errors import CheckFailed
 from schemas.calendar import moment_of, month_name
-from schemas.close import Seal, SealedCount
-from stream_jobs.month_close.count import IN_ORDER, cells_before, counts_before, stored_cells
+from schemas.close import LeftOut, Seal, SealedCount
+from stream_jobs.month_close.count import cells_of, measured
 from stream_jobs.month_close.digest import seal_digest
+from stream_jobs.month_close.left_out import left_out_before
 from stream_jobs.month_close.places import Ground
-from stream_jobs.month_close.scope import Scope
+from stream_jobs.month_close.rows import Rows
+from stream_jobs.month_close.scope import Cell, Scope
+from stream_jobs.month_close.sealed_set import store_set, stored_cells, stored_left_out
 
 _COLUMNS = [
-    "month", "agreement", "revision", "close_number", "time_zone", "digest", "counts", "cluster_id", "topic_id",
-    "generation", "offsets", "append_times", "catalogue_versions", "key_fingerprint",
+    "month", "agreement", "revision", "close_number", "time_zone", "digest", "counts", "left_out", "cluster_id",
+    "topic_id", "generation", "offsets", "append_times", "catalogue_versions", "key_fingerprint",
 ]  # fmt: skip
 _TRIES = 20
 
 
+class _Set(NamedTuple):
+    """What a seal says of its set."""
+
+    counts: list[SealedCount]
+    left_out: list[LeftOut]
+
+
 def make_seal(
-    client: Client, month: date, scope: Scope, ground: Ground, units_of: Callable[[Seal], Mapping[str, str]]
+    client: Client, rows: Rows, scope: Scope, ground: Ground, units_of: Callable[[Seal], Mapping[str, str]]
 ) -> Seal:
     """The month's newest revision after this close: made by it, or an earlier close's that it would only repeat.
 
-    It repeats a revision that has the same set (by its digest), in the same zone, counted in the same units:
-    `units_of` gives those of a seal's SKUs as they were then. A revision of a greater close number stands too: it has
-    all that this one has.
-    Raises CheckFailed when the stored set is not what active_users holds.
+    `rows` are those before the close. It repeats a revision that counts the same set (by its digest) and leaves out
+    as many for the same reasons, in the same zone, counted in the same units: `units_of` gives those of a seal's SKUs
+    as they were then. A revision of a greater close number stands too: it has all that this one has. Raises
+    CheckFailed when the stored set is not what the table holds, ConfigurationError when names may not be read.
     """
-    stored: list[SealedCount] | None = None
+    month, number = rows.month, ground.number
+    stored: _Set | None = None
     for _ in range(_TRIES):
         newest = newest_seal(client, month, scope.id)
         if newest is not None:
-            overtaken = newest.close_number >= ground.number
-            cells = stored
-            if cells is None and not overtaken:
-                cells = cells_before(client, month, ground.number, scope)
-            if overtaken or (newest.digest == seal_digest(cells or []) and _same_rules(newest, scope, units_of)):
-                if stored is not None and newest.close_number != ground.number:
-                    _remove(client, month, scope.id, ground.number)
+            overtaken = newest.close_number >= number
+            found = stored or (None if overtaken else _found(client, rows, scope))
+            if found is None or overtaken or _repeats(found, newest, scope, units_of):
+                if stored is not None and newest.close_number != number:
+                    _remove(client, month, scope.id, number)
                 return newest
         if stored is None:
-            stored = _store(client, month, scope, ground.number)
-        _put(client, _seal(client, month, scope, ground, stored, 1 if newest is None else newest.revision + 1))
+            stored = _store(client, rows, scope, number)
+        _put(client, _seal(client, rows, scope, ground, stored, 1 if newest is None else newest.revision + 1))
     raise CheckFailed(
         f"no revision of {scope.id} {month_name(month)} could be made in {_TRIES} tries, since its number is taken "
         "but its row cannot be read: was a row of `seals` removed? Restore it, then close again"
@@ -75,47 +85,55 @@ def seals(client: Client, month: date, agreement: str | None = None) -> list[Sea
     return [_read(row) for row in found.named_results()]
 
 
-def _same_rules(seal: Seal, scope: Scope, units_of: Callable[[Seal], Mapping[str, str]]) -> bool:
-    """Of a seal with the same cells: whether zone and units are those that it was made by."""
+def sizes(seal: Seal | _Set) -> dict[Cell, int]:
+    """How many subjects are stored of each tenant and SKU, counted or left out."""
+    found: Counter[Cell] = Counter({(c.tenant, c.sku): c.active_users for c in seal.counts})
+    for part in seal.left_out:
+        found[part.tenant, part.sku] += part.subjects
+    return dict(found)
+
+
+def _found(client: Client, rows: Rows, scope: Scope) -> _Set:
+    """What would be stored, read from the table."""
+    return _Set(cells_of(client, rows, scope), left_out_before(client, rows, scope))
+
+
+def _repeats(found: _Set, seal: Seal, scope: Scope, units_of: Callable[[Seal], Mapping[str, str]]) -> bool:
+    if seal.digest != seal_digest(found.counts) or seal.left_out != found.left_out:
+        return False
     units = units_of(seal)
-    return seal.time_zone == scope.time_zone and all(units[c.sku] == scope.units[c.sku] for c in seal.counts)
+    return seal.time_zone == scope.time_zone and all(units[sku] == scope.units[sku] for sku in units)
 
 
-def _store(client: Client, month: date, scope: Scope, number: int) -> list[SealedCount]:
-    """Writes the set, reads its cells back, and holds them against a count of active_users."""
-    expected = counts_before(client, month, number, scope)
+def _store(client: Client, rows: Rows, scope: Scope, number: int) -> _Set:
+    """Writes the set, reads it back, and holds its cells against a count of the table."""
+    expected = measured(client, rows, scope)
     if not expected:
-        return []
-    # The least first_event of each subject, as the table's order streams by: four times as fast as GROUP BY with
-    # min(), which handles tuples one by one.
-    client.command(
-        "INSERT INTO seal_subjects"
-        " (close_number, month, agreement, tenant, sku, subject, first_event, counted, reason)"
-        " SELECT %(number)s, %(month)s, %(agreement)s, tenant, sku, subject, first_event, true, ''"
-        f" FROM active_users WHERE month = %(month)s AND {scope.condition} AND recorded_in < %(number)s"
-        " ORDER BY tenant, sku, subject, first_event LIMIT 1 BY tenant, sku, subject",
-        parameters={"number": number, "month": month, "agreement": scope.id, **scope.parameters},
-        settings=IN_ORDER,
-    )  # fmt: skip
-    cells = stored_cells(client, month, scope.id, number)
-    if {(c.tenant, c.sku): c.active_users for c in cells} != expected:
+        return _Set([], [])
+    store_set(client, rows, scope)
+    stored = _Set(
+        stored_cells(client, rows.month, scope.id, number, expected),
+        stored_left_out(client, rows.month, scope.id, number) if scope.allowances else [],
+    )
+    if sizes(stored) != expected:
         # Such as a statement that a connection's end made the driver send twice.
         raise CheckFailed(
-            f"what close {number} stored of {month_name(month)} for {scope.id} is not what active_users counts: "
+            f"what close {number} stored of {month_name(rows.month)} for {scope.id} is not what {rows.table} counts: "
             "it was not made a revision; close again, and look at the server's log if that repeats"
         )
-    return cells
+    return stored
 
 
 def _seal(
-    client: Client, month: date, scope: Scope, ground: Ground, cells: list[SealedCount], revision: int
+    client: Client, rows: Rows, scope: Scope, ground: Ground, found: _Set, revision: int
 ) -> Seal:
     return Seal(
-        month=month, agreement=scope.id, revision=revision, close_number=ground.number,
-        time_zone=scope.time_zone, digest=seal_digest(cells), counts=cells, cluster_id=ground.cluster_id,
-        topic_id=ground.topic_id, generation=1, offsets=dict(ground.offsets),
+        month=rows.month, agreement=scope.id, revision=revision, close_number=ground.number,
+        time_zone=scope.time_zone, digest=seal_digest(found.counts), counts=found.counts,
+        left_out=found.left_out, cluster_id=ground.cluster_id,
+        topic_id=ground.topic_id, generation=rows.generation, offsets=dict(ground.offsets),
         append_times={p: moment_of(ms * 1000) for p, ms in ground.append_ms.items()},
-        catalogue_versions=dict(ground.catalogue_versions), key_fingerprint=_fingerprint(client, month),
+        catalogue_versions=dict(ground.catalogue_versions), key_fingerprint=_fingerprint(client, rows.month),
     )  # fmt: skip
 
 
@@ -123,6 +141,7 @@ def _put(client: Client, seal: Seal) -> None:
     """Makes it the revision, unless another close has made that one: the caller reads which it was."""
     row: dict[str, Any] = {name: getattr(seal, name) for name in _COLUMNS}
     row["counts"] = [(c.tenant, c.sku, c.active_users, c.digest) for c in seal.counts]
+    row["left_out"] = [(o.tenant, o.sku, o.kind, o.reason, o.subjects) for o in seal.left_out]
     client.insert(
         "seals", [[row[name] for name in _COLUMNS]], column_names=_COLUMNS,
         settings={

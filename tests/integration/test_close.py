@@ -131,8 +131,8 @@ def _half_written(settings: Any, record: Any) -> Any:
     raise Killed
 
 
-def _half_stored(client: Any, month: date, agreement: Any, number: int) -> Any:
-    seal_store(client, month, agreement, number)
+def _half_stored(client: Any, rows: Any, scope: Any, number: int) -> Any:
+    seal_store(client, rows, scope, number)
     client.command(f"DELETE FROM seal_subjects WHERE close_number = {number} AND reinterpretAsUInt8(subject) < 128")
     raise Killed
 
@@ -337,7 +337,7 @@ def test_where_one_agreements_month_is_over_the_other_is_refused(
 ) -> None:
     # The append times are as Kafka gave them; the month's end is what moves here.
     monkeypatch.setattr(close, "unfinished", lambda month, zones, ms: None if "UTC" in zones else f"not over {zones}")
-    monkeypatch.setattr(close, "_zones", lambda versions, ground, agreement: "UTC" if agreement == "csp" else "…")
+    monkeypatch.setattr(close, "_zones", lambda versions, ground, id, month: "UTC" if id == "csp" else "…")
     one, other = closed(world, agreement=None)
     assert (one.outcome, other.outcome) == ("new", "refused")
     assert "not over" in str(other.reason)
