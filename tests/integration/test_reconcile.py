@@ -99,7 +99,7 @@ def test_a_month_that_is_closed_and_one_that_is_not(settings: Settings, table: T
     table.login("a", "L1", "before", "2026-10-01T02:00", zone_day=-30)
     table.login("a", "L1", "last", "2026-11-01T02:00", zone_day=31)
     table.login("a", "L1", "only", "2026-10-15T03:00")
-    table.seal({("a", "S1"): 3, ("a", "S2"): 2, ("b", "S2"): 1, ("b", "S1"): 2}, [])
+    table.seal({("a", "S1"): 3, ("a", "S2"): 2, ("b", "S2"): 1, ("b", "S1"): 2}, [("b", "S1", "free", "own-staff", 4)])
 
     csv = "t,s,paid,free\na,S1,4,\na,S2,1,\nb,S2,2,\nb,S1,1,\na,L1,2,\nNot Linked,S1,1,\n"
     found = compared(settings, csv)
@@ -126,6 +126,9 @@ def test_a_month_that_is_closed_and_one_that_is_not(settings: Settings, table: T
 
     view = "SELECT tenant, sku, theirs, ours, difference FROM reconciliations ORDER BY tenant, sku"
     assert connect(settings).query(view).result_rows == [("a", "S1", 2, 3, -1)]  # of the newest import
+    found = compared(settings, "t,s,paid,free\nb,S1,6,\n")
+    assert told(found) == {("a", "S1"): (3, 0, []), ("b", "S1"): (2, 6, [("free_users", 4, True)])}
+    assert [c.our_free for c in found.cells] == [0, 4]
     stored = connect(settings).query("SELECT count(), uniqExact(import_id) FROM other_counts").result_rows
     compared(settings, csv)
     assert connect(settings).query("SELECT count(), uniqExact(import_id) FROM other_counts").result_rows == stored

@@ -96,7 +96,8 @@ def causes(
         add("unlinked", unlinked, -unlinked, f"the other side counts {unlinked} of this SKU for tenants that the "
             "catalogue does not know")  # fmt: skip
     _zone(add, difference, evidence, zone)
-    _names(add, difference, evidence)
+    if cell.theirs:  # whoever counts nobody has no names to compare
+        _names(add, difference, evidence)
     if difference > 0 and evidence.folds_case and not any(cause.explains for cause in found):
         add("case", None, None, "spellings that differ in case are one subject here; how many there were is not kept")
     return sorted(found, key=lambda cause: (not cause.explains, cause.figure is None))
