@@ -58,7 +58,8 @@ def list_(month: Annotated[str | None, Parameter(help="YYYY-MM; left out: every 
     else:
         last = found[-1]
         several = len({row.agreement for row in found if row.month == last.month}) > 1
-        tell(f"next: rollcall report show {last.month}" + (f" --agreement {last.agreement}" if several else ""))
+        command = "draft" if last.state == "open" else "show"
+        tell(f"next: rollcall report {command} {last.month}" + (f" --agreement {last.agreement}" if several else ""))
 
 
 @report.command(name="show")

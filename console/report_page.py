@@ -1,10 +1,10 @@
-"""A report as a page of the terminal: the tables on standard output, what is said about them on standard error."""
+"""A report as a page of the terminal, on standard output."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from console.output import show, tell
+from console.output import show
 from schemas.calendar import month_name
 from schemas.report import Quantities, Report
 from stream_jobs.month_close.report.life import Life, Revision, standing
@@ -20,8 +20,7 @@ def line_rows(report: Report) -> list[tuple[Any, ...]]:
 
 def print_page(report: Report, revision: Revision, life: Life) -> None:
     """Header, lines, totals, findings."""
-    for sentence in _header(report, revision):
-        tell(sentence)
+    print("\n".join(_header(report, revision)))
     shown = ["measured", *(n for n in QUANTITIES[1:-1] if any(getattr(row, n) for row in report.lines)), "reported"]
     rows = [(line.tenant or "(shortfall)", line.sku, *_numbers(line, shown)) for line in report.lines]
     show("table", ("tenant", "sku", *shown), rows)
@@ -41,9 +40,9 @@ def print_page(report: Report, revision: Revision, life: Life) -> None:
         ]
         show("table", ("severity", "finding", "what is so", "rule"), found)
     if not report.findings:
-        tell("no findings")
+        print("no findings")
     for row in life.pending:
-        tell(f"not in this draft yet: what {row.actor} did at place {row.place} of the ledger: {row.text}")
+        print(f"not in this draft yet: what {row.actor} did at place {row.place} of the ledger: {row.text}")
 
 
 def _header(report: Report, revision: Revision) -> list[str]:

@@ -26,6 +26,9 @@ def cause_of(life: Life, standing: Report | None, seal: Seal, rebuilt_for: str =
     elif seal.revision != before.revision:
         causes.append(f"logins that arrived after close {before.close_number} were counted")
     for row in life.pending:
-        done = f"{row.tenant} {row.sku} adjusted by {row.quantity:+}" if isinstance(row, Adjustment) else "waived"
+        if isinstance(row, Adjustment):
+            done = f"{row.tenant} {row.sku} adjusted by {row.quantity:+}"
+        else:
+            done = f"{next(finding for (_, finding), waiver in life.waivers.items() if waiver == row)} waived"
         causes.append(f"{done} ({row.reason}): {row.text}")
     return "; ".join(causes) or "what it found or shows changed"
