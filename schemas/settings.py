@@ -100,6 +100,7 @@ class WorkerSettings(_Group):
     floor: date = Field(date(2000, 1, 1), description="events of earlier days (UTC) are quarantined")
     cache_entries: int = Field(1_000_000, ge=1_000, description="rows remembered to save inserts")
     insert_retry_seconds: float = Field(180.0, gt=0, description="how long a failing insert is tried again")
+    stuck_seconds: float = Field(60.0, ge=1, description="no progress for so long is told as stuck (health, metrics)")
     stall_seconds: float = Field(300.0, ge=5, description="no progress for so long ends the worker")
     session_seconds: float = Field(20.0, ge=6, le=40, description="Kafka's session time-out")
     max_poll_records: int = Field(40_000, ge=1, description="records of one partition in one batch")
@@ -116,6 +117,20 @@ class WorkerSettings(_Group):
         if value < date(1970, 1, 2):  # which is in no month before 1970-01 in any zone
             raise ValueError("is before 1970-01-02, and ClickHouse's Date holds no month before 1970-01")
         return value
+
+
+class MetricsSettings(_Group):
+    """Where a worker serves metrics and health. The n-th worker of a machine (its seat, from 0 on) adds n to the port."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address that workers serve metrics and health on")
+    port: int = Field(9464, ge=0, le=65535, description="of a machine's first worker, the next has one more; 0: none")
+
+
+class LogSettings(_Group):
+    """How a worker says what it does, on standard error."""
+
+    format: Literal["text", "json"] = Field("text", description="lines for people, or a JSON object a line")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is said")
 
 
 class CloseSettings(_Group):
@@ -140,8 +155,7 @@ class SubmitSettings(_Group):
     secret: SecretStr | None = Field(None, description="signs requests (Standard Webhooks): whsec_ and base64")
     ca_file: Path | None = Field(None, description="PEM file of the authority that signs the receivers")
     proxy: AnyHttpUrl | None = Field(None, description="proxy that submissions by https and webhooks go through")
-    ssh_key_file: Path | None = Field(None, description="private key for SFTP")
-    ssh_key_password: SecretStr | None = Field(None, description="its pass phrase, where it has one")
+    ssh_key_file: Path | None = Field(None, description="private key for SFTP, without a pass phrase")
     timeout_seconds: float = Field(60.0, gt=0, description="how long one attempt may take")
 
 
@@ -165,6 +179,8 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     worker: WorkerSettings = WorkerSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
     close: CloseSettings = CloseSettings()
     smtp: SmtpSettings = SmtpSettings()
     submit: SubmitSettings = SubmitSettings()

@@ -1,7 +1,7 @@
 """Telling people: by e-mail and by a signed webhook.
 
-Told first and written into the ledger after: killed in between, the same notice comes again, which is better than never.
-Both carry an id that is the same then, so that a mail program or the receiver of the webhook can see it.
+Told first and written into the ledger after: killed in between, the same notice comes again, which is better than
+never. Both carry an id that is the same then, so that a mail program or the receiver of the webhook can see it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from stream_jobs.month_close.submit.smtp import MaybeSent, NotSent, hand_over, m
 from stream_jobs.month_close.submit.transport import noted
 
 
-def notify(
-    settings: Settings, agreement: Agreement, notice: Notice, *, tell: Callable[[str], None]
-) -> list[str]:  # fmt: skip
+def notify(settings: Settings, agreement: Agreement, notice: Notice, *, tell: Callable[[str], None]) -> list[str]:
     """Tells the agreement's contacts and its webhook; returns whom it reached, as addresses and URL.
 
     Raises nothing foreseen: who was not reached, and why, is told. Nobody reached: the list is empty, and the notice

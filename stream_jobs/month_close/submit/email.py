@@ -49,7 +49,8 @@ def new_message(sender: str, to: list[str], subject: str, text: str, id: str) ->
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = sender, ", ".join(to), " ".join(subject.split())
     message["Date"] = format_datetime(localtime())
-    message["Message-ID"] = f"<{id}@{sender.rpartition('@')[2]}>"
+    # Of the id the part that tells it apart: a longer line would be folded, which not every program reads.
+    message["Message-ID"] = f"<{id.rpartition('-')[2]}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
     return message

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
-from stream_jobs.month_close.submit.transport import File, Outcome, Parcel, noted
+from stream_jobs.month_close.submit.transport import Outcome, Parcel, noted
 
 
 class FolderTransport:
@@ -27,7 +27,7 @@ class FolderTransport:
         return str(self._folder)
 
     def send(self, parcel: Parcel) -> Outcome:
-        place, files = self._folder / parcel.key, parcel.with_manifest()
+        place, files = self._folder / parcel.key, parcel.as_folder()
         if not self._folder.is_dir():  # never made: what should be mounted there is not
             return Outcome("failed", f"{self._folder} is no folder: make it, or mount it")
         try:
@@ -45,14 +45,14 @@ class FolderTransport:
         return Outcome("accepted", f"{len(files)} files in {place}")
 
 
-def _put(folder: Path, place: Path, files: Iterable[File]) -> None:
+def _put(folder: Path, place: Path, files: Mapping[str, bytes]) -> None:
     """All files or none."""
     beside = folder / f".{place.name}.{secrets.token_hex(4)}"
     beside.mkdir()
     try:
-        for file in files:
-            with (beside / file.name).open("wb") as out:
-                out.write(file.content)
+        for name, content in files.items():
+            with (beside / name).open("wb") as out:
+                out.write(content)
                 out.flush()
                 os.fsync(out.fileno())
         _sync(beside)
@@ -65,12 +65,11 @@ def _put(folder: Path, place: Path, files: Iterable[File]) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _compared(place: Path, files: Iterable[File]) -> Outcome:
-    wanted = {file.name: file.content for file in files}
+def _compared(place: Path, files: Mapping[str, bytes]) -> Outcome:
     found = {path.name: path.read_bytes() for path in place.iterdir()} if place.is_dir() else {}
-    if found == wanted:
+    if found == files:
         return Outcome("accepted", f"it was in {place} already")
-    other = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+    other = sorted(name for name in {*files, *found} if files.get(name) != found.get(name))
     return Outcome("failed", f"{place} holds something else ({', '.join(other)}): look at it, then move it away")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import PurePosixPath
 
@@ -16,7 +16,7 @@ import asyncssh
 from infra.errors import ConfigurationError
 from schemas.agreement import SftpSubmission
 from schemas.settings import Settings, SubmitSettings
-from stream_jobs.month_close.submit.transport import File, Outcome, Parcel, noted
+from stream_jobs.month_close.submit.transport import Outcome, Parcel, noted
 
 
 class SftpTransport:
@@ -34,10 +34,7 @@ class SftpTransport:
         return f"sftp://{self._to.user}@{self._to.host}:{self._to.port}/{self._to.folder}"
 
     def send(self, parcel: Parcel) -> Outcome:
-        try:
-            return asyncio.run(asyncio.wait_for(self._send(parcel), self._seconds))
-        except TimeoutError:
-            return Outcome("unknown", f"{self._to.host} was not done within {self._seconds:.0f} s")
+        return asyncio.run(self._send(parcel))
 
     async def _send(self, parcel: Parcel) -> Outcome:
         host = self._to.host
@@ -45,7 +42,7 @@ class SftpTransport:
             connection = await asyncssh.connect(
                 host, self._to.port, username=self._to.user, client_keys=[self._key],
                 known_hosts=([self._host_key], [], []), config=None, agent_path=None, password=None,
-                preferred_auth="publickey", x509_trusted_certs=None,
+                preferred_auth="publickey", x509_trusted_certs=None, connect_timeout=self._seconds,
             )  # fmt: skip
         except asyncssh.HostKeyNotVerifiable:
             why = "shows another key than the agreement's `host_key`: ask its owner before you change that"
@@ -53,23 +50,26 @@ class SftpTransport:
         except asyncssh.PermissionDenied:
             return Outcome("failed", f"{host} does not let {self._to.user} in with ROLLCALL_SUBMIT_SSH_KEY_FILE")
         except (OSError, asyncssh.Error) as error:
-            return Outcome("failed", f"{host}:{self._to.port} cannot be reached: {noted(error)}")
+            return Outcome("failed", f"{host}:{self._to.port} cannot be reached: {_text(error)}")
+        # Not a cancellation, which would wait until the server has closed each file.
+        late = asyncio.get_running_loop().call_later(self._seconds, connection.abort)
         try:
             return await self._put(await connection.start_sftp_client(), parcel)
         except (OSError, asyncssh.Error) as error:
             return Outcome("unknown", f"{host} broke off: {_text(error)}")
         finally:
-            connection.close()
+            late.cancel()
+            connection.abort()
 
     async def _put(self, sftp: asyncssh.SFTPClient, parcel: Parcel) -> Outcome:
-        place, files = PurePosixPath(self._to.folder) / parcel.key, parcel.with_manifest()
+        place, files = PurePosixPath(self._to.folder) / parcel.key, parcel.as_folder()
         if await sftp.exists(place):
             return await _compared(sftp, place, files)
         beside = place.with_name(f".{parcel.key}.{secrets.token_hex(4)}")
         try:
             await sftp.mkdir(beside)
-            for file in files:
-                await _write(sftp, beside / file.name, file.content)
+            for name, content in files.items():
+                await _write(sftp, beside / name, content)
             await _rename(sftp, beside, place)
         except asyncssh.SFTPError as error:
             if isinstance(error, asyncssh.SFTPConnectionLost | asyncssh.SFTPNoConnection):
@@ -97,13 +97,12 @@ async def _rename(sftp: asyncssh.SFTPClient, old: PurePosixPath, new: PurePosixP
         await sftp.rename(old, new)
 
 
-async def _compared(sftp: asyncssh.SFTPClient, place: PurePosixPath, files: Iterable[File]) -> Outcome:
-    wanted = {file.name: file.content for file in files}
-    names = {str(name) for name in await sftp.listdir(place)} - {".", ".."}
-    other = names ^ wanted.keys()
-    for name in names & wanted.keys():
+async def _compared(sftp: asyncssh.SFTPClient, place: PurePosixPath, files: Mapping[str, bytes]) -> Outcome:
+    names = {str(name) for name in await sftp.listdir(place)} - {".", ".."} if await sftp.isdir(place) else set()
+    other = names ^ files.keys()
+    for name in names & files.keys():
         attributes = await sftp.stat(place / name)
-        if attributes.size != len(wanted[name]) or await _read(sftp, place / name) != wanted[name]:
+        if attributes.size != len(files[name]) or await _read(sftp, place / name) != files[name]:
             other.add(name)
     if not other:
         return Outcome("accepted", f"it was in {place} already")
@@ -119,18 +118,18 @@ async def _read(sftp: asyncssh.SFTPClient, path: PurePosixPath) -> bytes:
 
 
 def _private_key(submit: SubmitSettings) -> asyncssh.SSHKey:
-    file, password = submit.ssh_key_file, submit.ssh_key_password
+    file = submit.ssh_key_file
     if file is None:
         raise ConfigurationError(
             "SFTP needs a private key: make one with `ssh-keygen -t ed25519 -f FILE`, name it in "
             "ROLLCALL_SUBMIT_SSH_KEY_FILE, and give FILE.pub to the distributor"
         )
     try:
-        return asyncssh.read_private_key(str(file), password.get_secret_value() if password else None)
+        return asyncssh.read_private_key(str(file))
     except asyncssh.KeyImportError as error:
         raise ConfigurationError(
-            f"ROLLCALL_SUBMIT_SSH_KEY_FILE={file} is no key that can be used ({error}); one with a pass phrase needs "
-            "ROLLCALL_SUBMIT_SSH_KEY_PASSWORD"
+            f"ROLLCALL_SUBMIT_SSH_KEY_FILE={file} is no key that can be used ({error}): name a private key without a "
+            "pass phrase, that only this account can read"
         ) from None
     except OSError as error:
         raise ConfigurationError(f"ROLLCALL_SUBMIT_SSH_KEY_FILE={file} cannot be read: {error.strerror}") from None

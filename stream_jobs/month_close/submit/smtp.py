@@ -136,7 +136,20 @@ def _open(server: smtplib.SMTP, smtp: SmtpSettings) -> None:
         server.starttls(context=tls_context(smtp.ca_file, "ROLLCALL_SMTP_CA_FILE"))
     server.ehlo_or_helo_if_needed()
     if smtp.user is not None and smtp.password is not None:
-        server.login(smtp.user, smtp.password.get_secret_value())
+        _sign_in(server, smtp.user, smtp.password.get_secret_value())
+
+
+def _sign_in(server: smtplib.SMTP, user: str, password: str) -> None:
+    """By one mechanism: `SMTP.login` tries all, so that its error is the last one's, and accounts get locked."""
+    offered = server.esmtp_features.get("auth", "").upper().split()
+    server.user, server.password = user, password
+    for mechanism, answers in (
+        ("PLAIN", server.auth_plain), ("LOGIN", server.auth_login), ("CRAM-MD5", server.auth_cram_md5)
+    ):  # fmt: skip
+        if mechanism in offered:
+            server.auth(mechanism, answers)
+            return
+    raise smtplib.SMTPNotSupportedError("sign in with a password: unset ROLLCALL_SMTP_USER if it needs no account")
 
 
 @contextmanager

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 Result = Literal["accepted", "failed", "unknown"]
+MANIFEST = "manifest.json"
 _NOTE = 300
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of a parcel. `name` has no folder in it."""
+    """One file of a parcel. `name` has no folder in it. ValueError for one that has."""
 
     name: str
     media_type: str
     content: bytes
+
+    def __post_init__(self) -> None:
+        if self.name in ("", ".", "..", MANIFEST) or re.search(r"[/\\\0]", self.name):
+            raise ValueError(f"{self.name!r} is not a file's name")
 
     @property
     def sha256(self) -> str:
@@ -53,10 +58,10 @@ class Parcel:
             ],
         }  # fmt: skip
 
-    def with_manifest(self) -> tuple[File, ...]:
-        """The files, and the manifest as one more."""
+    def as_folder(self) -> dict[str, bytes]:
+        """The files by their names, and the manifest as one more."""
         text = json.dumps(self.manifest(), ensure_ascii=False, indent=1) + "\n"
-        return *self.files, File("manifest.json", "application/json", text.encode())
+        return {file.name: file.content for file in self.files} | {MANIFEST: text.encode()}
 
 
 @dataclass(frozen=True)
