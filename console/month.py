@@ -96,10 +96,15 @@ def verify(
 
 
 def explain(
-    month: Month, tenant: str, sku: str, subject: str | None = None, /, *, format: Format = "table"
+    month: Month, tenant: str, sku: str, subject: str | None = None, /, *,
+    all: Annotated[bool, Parameter(negative="", help="also those that are left out, with the reason")] = False,
+    names: Annotated[bool, Parameter(negative="", help="say who they are; needs the right to read names")] = False,
+    format: Format = "table",
 ) -> None:  # fmt: skip
     """Show who is behind a number: the counted subjects (pseudonyms), each with its first login."""
-    explanation = explain_cell(load_settings(), month_of(month), tenant, sku, subject)
+    explanation = explain_cell(
+        load_settings(), month_of(month), tenant, sku, subject, everybody=all, names=names
+    )
     seal = explanation.seal
     if seal is None:
         tell(f"{month} {tenant} {sku}: not closed yet, as of now")
@@ -107,8 +112,13 @@ def explain(
         cell = next((c for c in seal.counts if (c.tenant, c.sku) == (tenant, sku)), None)
         sealed = f"{cell.active_users} active users, digest {cell.digest}" if cell else "no active user"
         tell(f"{month} {tenant} {sku}: as sealed in revision {seal.revision}: {sealed}")
-    rows = ((s.subject, s.first_login, s.source, s.id) for page in explanation.pages for s in page)
-    show(format, ("subject", "first_login", "source", "id"), rows)
+        for part in seal.left_out:
+            if (part.tenant, part.sku) == (tenant, sku):
+                reason = f"{part.kind} {part.reason}".strip()
+                tell(f"{month} {tenant} {sku}: left out: {part.subjects} {reason}" + ("" if all else " (--all)"))
+    columns = ("subject", "first_login", "source", "id", *(["reason"] if all else []), *(["name"] if names else []))
+    rows = ([getattr(subject, column) for column in columns] for page in explanation.pages for subject in page)
+    show(format, columns, rows)
 
 
 def _rows(found: list[Count]) -> list[tuple[str, str, str, int]]:

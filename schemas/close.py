@@ -139,9 +139,11 @@ class VerifyResult(_Value):
 
 
 class CountedSubject(_Value):
-    """Why a subject counts: the first login that is known of it in the month."""
+    """Why a subject counts, or does not: the first login that is known of it in the month."""
 
     subject: str = Field(description="lower-case hex")
     first_login: datetime
     source: str
     id: str
+    reason: str = Field("", description="why it is left out, such as excluded:administration; empty when it counts")
+    name: str | None = Field(None, description="who it is, in canonical form, where that was asked for and is known")

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import date
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from infra.clickhouse.client import connect, explained
+from infra.clickhouse.client import connect, explained, utc
 from infra.errors import ConfigurationError
+from infra.generation import in_force
 from schemas.calendar import month_name
 from schemas.close import CountedSubject, Seal
 from schemas.settings import Settings
 from stream_jobs.month_close.agreements import agreement_covering
 from stream_jobs.month_close.catalogues import stored_versions
-from stream_jobs.month_close.seal import seals
+from stream_jobs.month_close.count import IN_ORDER
+from stream_jobs.month_close.left_out import names_readable
+from stream_jobs.month_close.rows import rows_of
+from stream_jobs.month_close.seal import seals, sizes
 
 PAGE = 20_000
 _FULL = 32
@@ -30,14 +34,18 @@ _RANGE = (
     " AND subject {from} unhex(%(after)s) AND subject <= unhex(%(last)s)"
 )
 _SEALED = (
-    "SELECT lower(hex(subject)), first_event.1, first_event.2, first_event.3 FROM seal_subjects"
-    f" WHERE {_RANGE} AND agreement = %(agreement)s AND close_number = %(number)s AND counted"
-    " ORDER BY subject LIMIT %(page)s"
+    "SELECT lower(hex(subject)), first_event.1, first_event.2, first_event.3, reason FROM seal_subjects"
+    f" WHERE {_RANGE} AND agreement = %(agreement)s AND close_number = %(number)s"
+    " AND (counted OR %(everybody)s) ORDER BY subject LIMIT %(page)s"
 )
 _LIVE = (
-    "SELECT lower(hex(subject)), first.1, first.2, first.3 FROM ("
-    f"SELECT subject, min(first_event) AS first FROM active_users WHERE {_RANGE}"
+    "SELECT lower(hex(subject)), first.1, first.2, first.3, '' FROM ("
+    f"SELECT subject, min(first_event) AS first FROM {{table}} WHERE {_RANGE}"
     " GROUP BY subject ORDER BY subject LIMIT %(page)s) ORDER BY subject"
+)
+_NAMES = (
+    "SELECT lower(hex(subject)), any(name) FROM subject_names WHERE tenant = %(tenant)s"
+    " AND subject IN (SELECT toFixedString(unhex(arrayJoin(%(subjects)s)), 16)) GROUP BY subject"
 )
 
 
@@ -51,12 +59,14 @@ class Explanation:
 
 
 def explain(
-    settings: Settings, month: date, tenant: str, sku: str, subject: str | None = None, *, page: int = PAGE
-) -> Explanation:
+    settings: Settings, month: date, tenant: str, sku: str, subject: str | None = None, *, everybody: bool = False,
+    names: bool = False, page: int = PAGE,
+) -> Explanation:  # fmt: skip
     """The counted subjects of the newest seal, or of the table where the month is not closed.
 
-    `subject` is 32 hex digits, or the first few. Raises ConfigurationError when it is not, and when neither the
-    catalogue nor the month knows the tenant or the SKU.
+    `subject` is 32 hex digits, or the first few. With `everybody` those too that the seal leaves out, with `names` who
+    they are. Raises ConfigurationError when `subject` is none, when neither the catalogue nor the month knows the
+    tenant or the SKU, and with the page, when the account may not read names.
     """
     prefix = (subject or "").lower()
     if len(prefix) > _FULL or prefix.strip("0123456789abcdef"):
@@ -64,13 +74,19 @@ def explain(
     client = connect(settings)
     with explained(settings.clickhouse):
         seal = _seal_of(client, month, tenant, sku)
-    return Explanation(seal, _pages(settings, client, month, tenant, sku, seal, prefix, page))
+        query = _SEALED if seal else _LIVE.replace("{table}", in_force(client).table)
+    parameters = {
+        "month": month, "tenant": tenant, "sku": sku, "page": page, "last": prefix.ljust(_FULL, "f"),
+        "agreement": seal.agreement if seal else "", "number": seal.close_number if seal else 0,
+        "everybody": int(everybody),
+    }  # fmt: skip
+    return Explanation(seal, _pages(settings, client, query, parameters, prefix.ljust(_FULL, "0"), names))
 
 
 def _seal_of(client: Client, month: date, tenant: str, sku: str) -> Seal | None:
-    """The newest seal that counts the cell; else that of the SKU's agreement, which counts none of it."""
+    """The newest seal that has subjects of the cell; else that of the SKU's agreement, which counts none of it."""
     newest = {seal.agreement: seal for seal in seals(client, month)}
-    holding = [s for s in newest.values() if any((c.tenant, c.sku) == (tenant, sku) for c in s.counts)]
+    holding = [seal for seal in newest.values() if (tenant, sku) in sizes(seal)]
     if holding:
         return max(holding, key=lambda seal: seal.close_number)
     versions = stored_versions(client)
@@ -89,31 +105,37 @@ def _seal_of(client: Client, month: date, tenant: str, sku: str) -> Seal | None:
 
 
 def _has_rows(client: Client, month: date, tenant: str, sku: str) -> bool:
+    rows = rows_of(client, month)
     return bool(
         client.query(
-            "SELECT 1 FROM active_users WHERE month = %(month)s AND tenant = %(tenant)s AND sku = %(sku)s LIMIT 1",
-            parameters={"month": month, "tenant": tenant, "sku": sku},
+            f"SELECT 1 {rows.source} AND tenant = %(tenant)s AND sku = %(sku)s LIMIT 1",
+            parameters={**rows.parameters, "tenant": tenant, "sku": sku},
         ).result_rows
     )
 
 
 def _pages(
-    settings: Settings, client: Client, month: date, tenant: str, sku: str, seal: Seal | None, prefix: str, page: int
+    settings: Settings, client: Client, query: str, parameters: dict[str, Any], first: str, names: bool
 ) -> Iterator[list[CountedSubject]]:
-    parameters: dict[str, Any] = {
-        "month": month, "tenant": tenant, "sku": sku, "page": page, "last": prefix.ljust(_FULL, "f"),
-        "agreement": seal.agreement if seal else "", "number": seal.close_number if seal else 0,
-    }  # fmt: skip
-    after, query = prefix.ljust(_FULL, "0"), (_SEALED if seal else _LIVE).replace("{from}", ">=")
+    after, comparison = first, ">="
     while True:
         with explained(settings.clickhouse):
-            rows = client.query(query, parameters={**parameters, "after": after}).result_rows
+            rows = client.query(
+                query.replace("{from}", comparison), parameters={**parameters, "after": after}, settings=IN_ORDER
+            ).result_rows
+            known = _names(client, parameters["tenant"], [row[0] for row in rows]) if names and rows else {}
         found = [
-            CountedSubject(subject=s, first_login=t if t.tzinfo else t.replace(tzinfo=UTC), source=source, id=id)
-            for s, t, source, id in rows
+            CountedSubject(subject=s, first_login=utc(t), source=source, id=id, reason=reason, name=known.get(s))
+            for s, t, source, id, reason in rows
         ]
         if found:
             yield found
-        if len(found) < page:
+        if len(found) < parameters["page"]:
             return
-        after, query = found[-1].subject, (_SEALED if seal else _LIVE).replace("{from}", ">")
+        after, comparison = found[-1].subject, ">"
+
+
+def _names(client: Client, tenant: str, subjects: list[str]) -> dict[str, str]:
+    with names_readable(client):
+        found = client.query(_NAMES, parameters={"tenant": tenant, "subjects": subjects}, settings=IN_ORDER).result_rows
+    return dict(found)

@@ -17,7 +17,8 @@ GRANT $on_cluster SELECT, INSERT ON `$database`.quarantine_caps TO ${database}_w
 GRANT $on_cluster SELECT, INSERT ON `$database`.ingest_progress TO ${database}_worker;
 GRANT $on_cluster SELECT ON `$database`.schema_migrations TO ${database}_worker;
 
--- The month close. It changes no count and sees no name.
+-- The month close. It changes no count and sees no name. A catalogue whose exclusions or free users name people needs
+-- the names' role beside this one: GRANT ${database}_close, ${database}_names TO some_user.
 CREATE ROLE IF NOT EXISTS ${database}_close $on_cluster;
 GRANT $on_cluster SELECT ON `$database`.$active_users TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.generations TO ${database}_close;
