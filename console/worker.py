@@ -16,5 +16,5 @@ def worker(*, drain: bool = False) -> int:
     from stream_jobs.dedup.job import run, tame_logging
 
     settings = load_settings()
-    tame_logging()
+    tame_logging(settings.log)
     return run(settings, drain=drain)

@@ -26,7 +26,7 @@ def main() -> None:
         events = self.events
 
     Pipeline.fold, Pipeline.store = started, stopped  # type: ignore[method-assign]
-    job.tame_logging()
+    job.tame_logging(settings.log)
     job.run(settings, drain=True)
     with connect(settings) as client:
         users = client.query("SELECT uniqExact(month, tenant, sku, subject) FROM active_users").result_rows[0][0]

@@ -15,9 +15,9 @@ def __getattr__(name: str) -> Any:
     from schemas.settings import SettingsError, load_settings
     from stream_jobs.dedup.job import make_app, prepare, tame_logging
 
-    tame_logging()
     try:
         settings = load_settings()
+        tame_logging(settings.log)
         made = make_app(settings, prepare(settings))
     except SettingsError as error:
         raise SystemExit(f"rollcall: {error}") from None

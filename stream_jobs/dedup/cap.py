@@ -33,6 +33,11 @@ class Cap:
         self._events: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
 
+    def ratios(self, most: int) -> dict[str, float]:
+        """The bad shares of the sources with the most refusals."""
+        worst = self._refused.most_common(most)
+        return {source: refused / self._events[source] for source, refused in worst if self._events[source]}
+
     def judge(self, batch: Batch, folded: Folded) -> Trip | None:
         """Adds a batch to the tally; the worst source over the cap, if any."""
         partition = batch.partition.partition

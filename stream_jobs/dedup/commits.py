@@ -83,6 +83,11 @@ class Ledger:
             for each in (self._under_way, self._expected, self._committable, self._hole):
                 each.pop(partition, None)
 
+    def oldest(self, partition: Partition) -> Batch | None:
+        """The batch under way that comes first; None when nothing is."""
+        line = self._under_way.get(partition)
+        return line[0] if line else None
+
     def idle(self) -> bool:
         """Nothing is under way."""
         return not any(self._under_way.values())

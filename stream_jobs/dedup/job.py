@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import ssl
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,18 +21,22 @@ import faust
 import stamina
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from infra import logs
 from infra.clickhouse.client import explained
 from infra.errors import OutOfReach, RollcallError
 from infra.generation import number_in_force
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
-from schemas.settings import KafkaSettings, Settings
+from schemas.settings import KafkaSettings, LogSettings, Settings
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.fold import Folded
 from stream_jobs.dedup.garbage import Collector
 from stream_jobs.dedup.ground import Ground, find_ground
+from stream_jobs.dedup.health import Health
+from stream_jobs.dedup.lookout import Lookout, serve_health
+from stream_jobs.dedup.meters import Meters
 from stream_jobs.dedup.pipeline import Pipeline
 from stream_jobs.dedup.progress import Progress
-from stream_jobs.dedup.seat import give_up_seat, take_seat
+from stream_jobs.dedup.seat import give_up_seat, seat_number, take_seat
 from stream_jobs.dedup.transport import BatchApp, RawCodec, settings_of_faust
 from stream_jobs.dedup.trips import read_lifts
 from stream_jobs.dedup.watchdog import EXIT_RESTART, leave, watch
@@ -57,12 +60,13 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
     """The job as a Faust app; with `drain` it ends itself when the topic, as it stands at the start, is stored."""
     kafka, generation = settings.kafka, ground.generation
     group, floor = generation.group(kafka), generation.floor(ground.topic_id)
+    seat = take_seat(settings.home, group)
     app = BatchApp(
         group,
         broker=[f"kafka://{address}" for address in addresses(kafka)],
         **settings_of_faust({
             "broker_credentials": _credentials(kafka),
-            "consumer_group_instance_id": take_seat(settings.home, group),
+            "consumer_group_instance_id": seat,
             "topic_partitions": ground.partitions,
             "broker_max_poll_records": settings.worker.max_poll_records,
             "broker_session_timeout": settings.worker.session_seconds,
@@ -70,7 +74,10 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
         }),
     )
     app.floor = floor
-    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.key, generation.table)
+    meters = Meters()
+    meters.introduce(settings, generation.number, group, seat)
+    health = Health(settings.worker.stuck_seconds, settings.worker.stall_seconds)
+    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.key, generation.table, meters)
     progress = Progress(ground.client, ground.topic_id)
     finished = asyncio.Event()
     source = app.topic(kafka.topic, key_type=bytes, key_serializer="raw", value_type=None, value_serializer=RawCodec())
@@ -116,8 +123,13 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
 
     @app.task
     async def keep_progress() -> None:
-        watch(lambda: app.consumer.alive, settings.worker.stall_seconds)
+        watch(lambda: min(app.consumer.alive, health.moved), settings.worker.stall_seconds)
         await progress.keep(lambda: app.should_stop)
+
+    @app.task
+    async def look_out() -> None:
+        serve_health(settings.metrics, seat_number(seat), meters, health)
+        await Lookout(kafka, pipeline, health).keep(lambda: app.consumer, lambda: app.should_stop)
 
     @app.task
     async def follow_generation() -> None:
@@ -135,7 +147,8 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
         await progress.store()
         await pipeline.stop()
         log.info(
-            "events %d, rows written %d, set aside %d", pipeline.events, pipeline.rows_written, pipeline.refused
+            "events %d, rows written %d, set aside %d", pipeline.events, pipeline.rows_written, pipeline.refused,
+            extra={"events": pipeline.events, "rows": pipeline.rows_written, "set_aside": pipeline.refused},
         )  # fmt: skip
 
     if drain:
@@ -192,13 +205,9 @@ def run(settings: Settings, *, drain: bool = False) -> int:
     return code
 
 
-def tame_logging(level: int = logging.INFO) -> None:
-    """One line a fact on standard error; Faust's and aiokafka's own noise (1,700 lines an outage) is held back."""
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("aiokafka", "faust", "mode", "asyncio", "kafka"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    for handler in logging.getLogger().handlers:  # mode names its loggers by our modules, others as they like
-        handler.addFilter(lambda record: record.name.startswith("rollcall"))
+def tame_logging(settings: LogSettings) -> None:
+    """One line a fact on standard error; Faust's and aiokafka's own noise is held back."""
+    logs.set_up(settings)
     stamina.instrumentation.set_on_retry_hooks([])  # the sink says it in one line
 
 

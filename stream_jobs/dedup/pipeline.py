@@ -16,6 +16,7 @@ from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.cap import Cap
 from stream_jobs.dedup.fold import Folded, Folder
+from stream_jobs.dedup.meters import Meters
 from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import Quarantine
 from stream_jobs.dedup.reading import Reading
@@ -29,13 +30,15 @@ class Pipeline:
     When `store` returns, everything that the batch adds is acknowledged, and it may be committed.
     """
 
-    def __init__(self, settings: Settings, client: Client, topic_id: str, key: bytes, table: str) -> None:
-        self.topic_id, self.table = topic_id, table
+    def __init__(
+        self, settings: Settings, client: Client, topic_id: str, key: bytes, table: str, meters: Meters
+    ) -> None:
+        self.topic_id, self.table, self.meters = topic_id, table, meters
         self.events = self.rows_written = self.refused = 0
         self._settings, self._client = settings, client
         self._cache = Cache(settings.worker.cache_entries)
         self._pseudonyms = Pseudonyms(key)
-        self._sink = Sink(client, settings)
+        self._sink = Sink(client, settings, meters.retried)
         self._reading = Reading(settings, client, topic_id, self._cache, self._sink)
         self._quarantine = Quarantine(settings)
         self._cap = Cap(settings.worker.quarantine_ratio, settings.worker.quarantine_sample)
@@ -47,8 +50,10 @@ class Pipeline:
 
     async def fold(self, batch: Batch) -> Folded:
         """What the batch adds. Raises RollcallError when it cannot be read; nothing of it may be stored then."""
-        opening = await self._reading.open(batch)
-        folded = Folder(self.topic_id, self._settings.worker.future_tolerance_seconds, *opening).fold(batch)
+        with self.meters.timed("open"):
+            opening = await self._reading.open(batch)
+        with self.meters.timed("fold"):
+            folded = Folder(self.topic_id, self._settings.worker.future_tolerance_seconds, *opening).fold(batch)
         if trip := self._cap.judge(batch, folded):
             await self._sink.ask("storing the trip", store_trip, self._client, trip)
             raise CheckFailed(cap_sentence(trip, self._settings))
@@ -58,14 +63,20 @@ class Pipeline:
     async def store(self, batch: Batch, folded: Folded) -> None:
         """Raises RollcallError when the batch cannot be stored; it may not be committed then."""
         if folded.refused:
-            await self._sink.patiently("setting events aside", lambda: self._quarantine.set_aside(folded.refused))
+            with self.meters.timed("quarantine"):
+                await self._sink.patiently("setting events aside", lambda: self._quarantine.set_aside(folded.refused))
         partition = batch.partition.partition
-        inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache, self.table)
-        await self._sink.store(inserts)
-        rows.learn(folded, self._cache)
+        with self.meters.timed("columns"):
+            inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache, self.table)
+        with self.meters.timed("insert"):
+            await self._sink.store(inserts)
+        with self.meters.timed("learn"):
+            rows.learn(folded, self._cache)
+        written = sum(len(block) for block in inserts if block.table == self.table)
+        self.meters.stored(batch, folded, written)
         self.events += folded.events.total() + len(folded.counted_replays)
         self.refused += len(folded.refused)
-        self.rows_written += sum(len(block) for block in inserts if block.table == self.table)
+        self.rows_written += written
 
     async def store_lost(self, batch: Batch, expected: int, found: int) -> None:
         """Stores that offsets `expected` to `found` − 1 were gone unread; the batch is the first behind them."""
@@ -74,6 +85,15 @@ class Pipeline:
         before = moment_of(batch.records[0].timestamp * 1000)
         lost = LostOffsets(self.topic_id, partition, expected, found, min(after or EPOCH, before), before)
         await self._sink.ask("storing what was lost", store, self._client, lost)
+        self.meters.lost(found - expected)
+
+    def cached(self) -> int:
+        """Rows that the cache holds."""
+        return len(self._cache)
+
+    def ratios(self, most: int) -> dict[str, float]:
+        """The bad shares of the worst sources, as the cap sees them."""
+        return self._cap.ratios(most)
 
     async def stop(self) -> None:
         await self._quarantine.stop()

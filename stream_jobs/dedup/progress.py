@@ -37,7 +37,8 @@ class Progress:
             if moved and time.monotonic() - said > SAY_SECONDS:
                 said = time.monotonic()
                 behind = sum(max(0, batch.end_offset - batch.last - 1) for batch in moved.values())
-                log.info("stored up to %s; records behind: %d", {p: b.last for p, b in sorted(moved.items())}, behind)
+                stored = {p: b.last for p, b in sorted(moved.items())}
+                log.info("stored up to %s; records behind: %d", stored, behind, extra={"lag_records": behind})
 
     async def store(self) -> None:
         newest, self._newest = self._newest, {}

@@ -41,6 +41,11 @@ def take_seat(home: Path, group: str) -> str:
     raise ConfigurationError(f"{MAX_SEATS} workers run on this machine already (locks in {folder})")
 
 
+def seat_number(seat: str) -> int:
+    """The seat's place on its machine, from 0 on."""
+    return int(seat.rpartition("-")[2])
+
+
 def give_up_seat(kafka: KafkaSettings, group: str, seat: str) -> None:
     """Leaves the group after a clean stop: its partitions go to others at once. Raises RollcallError."""
     with admin_client(kafka_python_options(kafka), seconds=3) as admin:

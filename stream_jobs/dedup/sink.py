@@ -26,8 +26,10 @@ T = TypeVar("T")
 class Sink:
     """The way into ClickHouse. Use from one task: one insert at a time."""
 
-    def __init__(self, client: Client, settings: Settings) -> None:
-        self._client, self._settings = client, settings
+    def __init__(
+        self, client: Client, settings: Settings, retried: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._client, self._settings, self._retried = client, settings, retried
         self._contexts: dict[str, Any] = {}
 
     async def store(self, blocks: Iterable[Block]) -> None:
@@ -54,11 +56,13 @@ class Sink:
             on=Retryable, attempts=None, timeout=seconds, wait_initial=0.2, wait_max=5.0
         ):
             with attempt:
+                if attempt.num > 1:
+                    self._retried(what)
                 if attempt.num == 2:
-                    log.warning("%s failed; trying again for up to %.0f s", what, seconds)
+                    log.warning("%s failed; trying again for up to %.0f s", what, seconds, extra={"step": what})
                 result = await step()
         if attempt.num > 1:
-            log.warning("%s succeeded at try %d", what, attempt.num)
+            log.warning("%s succeeded at try %d", what, attempt.num, extra={"step": what, "tries": attempt.num})
         return result
 
     def _insert(self, block: Block) -> None:

@@ -155,6 +155,13 @@ class BatchConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)  # waits for the batch in hand, and commits it
         self.ledger.forget(Partition(tp.topic, tp.partition) for tp in revoked)
 
+    def read_up_to(self, partition: Partition) -> int | None:
+        """The offset that is fetched next, also past what holds no records; None while it is not known."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        state = assignment.state_value(faust.types.TP(*partition)) if assignment is not None else None
+        return state.position if state is not None and state.has_valid_position else None
+
     # Committing
 
     def done(self, batch: Batch) -> None:

@@ -5,6 +5,7 @@ A thread, since what it watches for may block the event loop. An idle worker, or
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -12,13 +13,16 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
+log = logging.getLogger("rollcall.worker")
+
 EXIT_RESTART = 70
 """EX_SOFTWARE: the worker ended itself; start it again, and what was not committed is read again."""
 
 
 def leave(code: int, sentence: str) -> NoReturn:
     """Ends the process at once, without Faust's shutdown, which would move past the batch in hand."""
-    print(f"rollcall worker: {sentence}", file=sys.stderr, flush=True)
+    log.critical("%s", sentence, extra={"exit_code": code})
+    logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
 

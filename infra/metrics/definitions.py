@@ -1,0 +1,143 @@
+"""Every metric that Rollcall exports: name, unit and meaning, in one place. docs/observability.md is made from it.
+
+A name, once released, keeps its meaning. Labels are bounded: partitions, reasons, steps, and at most SOURCES sources;
+never a tenant or a person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge", "histogram", "info"]
+
+SOURCES: Final = 20
+"""Sources that are shown by name: those with the worst share."""
+
+_SIZES: Final = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+_STEPS: Final = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180)
+_AGES: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1_800, 7_200, 86_400)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`name` is the family's: Prometheus sees a counter with `_total`, a histogram with `_bucket`, `_sum`, `_count`.
+
+    A name that has a unit ends with it.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+# A worker's, by batch
+
+EVENTS: Final = Metric(
+    "rollcall_events", "counter",
+    "Events that are stored, by what became of them: `counted` (repeats are), or `quarantined` with the reason.",
+    ("result", "reason"),
+)  # fmt: skip
+RECORDS: Final = Metric("rollcall_records", "counter", "Kafka records that are stored; one may hold many events.")
+ROWS_WRITTEN: Final = Metric("rollcall_rows_written", "counter", "Rows inserted into `active_users`.")
+ROWS_SAVED: Final = Metric(
+    "rollcall_rows_saved", "counter",
+    "Counted events that needed no row: the cache knew it (a hit), or an event of the same batch had brought it.",
+)  # fmt: skip
+BATCH_RECORDS: Final = Metric("rollcall_batch_records", "histogram", "Records in a batch.", buckets=_SIZES)
+BATCH_EVENTS: Final = Metric("rollcall_batch_events", "histogram", "Events in a batch.", buckets=_SIZES)
+STEP_SECONDS: Final = Metric(
+    "rollcall_step_seconds", "histogram",
+    "What a batch spends its time on: `open` (control records, catalogue), `fold` (decoding is part of it), "
+    "`quarantine`, `columns`, `insert` (all blocks, their retries too), `learn`.",
+    ("step",), _STEPS,
+)  # fmt: skip
+FRESHNESS_SECONDS: Final = Metric(
+    "rollcall_freshness_seconds", "histogram",
+    "From Kafka's append of a batch's first record until the batch is stored: no event of it took longer.",
+    buckets=_AGES,
+)  # fmt: skip
+RETRIES: Final = Metric(
+    "rollcall_retries", "counter", "Tries after the first of a step that ClickHouse or Kafka did not take.", ("step",)
+)
+LOST_RECORDS: Final = Metric(
+    "rollcall_lost_records", "counter", "Offsets that left the log unread (retention): findings of their months."
+)
+
+# A worker's, as it stands
+
+ASSIGNED: Final = Metric("rollcall_assigned_partitions", "gauge", "Partitions that this worker reads.")
+LAG_RECORDS: Final = Metric(
+    "rollcall_lag_records", "gauge", "Records in the log that are not stored yet, of a partition of this worker.",
+    ("partition",),
+)  # fmt: skip
+LAG_SECONDS: Final = Metric(
+    "rollcall_lag_seconds", "gauge", "Age of the oldest record that is not stored yet, by its append time; 0: none.",
+    ("partition",),
+)  # fmt: skip
+REBALANCES: Final = Metric("rollcall_rebalances", "counter", "Times that partitions were assigned anew.")
+CACHE_ROWS: Final = Metric("rollcall_cache_rows", "gauge", "Stored rows that the worker remembers, to save inserts.")
+CACHE_LIMIT: Final = Metric("rollcall_cache_limit_rows", "gauge", "How many it may remember (worker.cache_entries).")
+QUARANTINE_RATIO: Final = Metric(
+    "rollcall_quarantine_ratio", "gauge",
+    f"Share of a source's newest events that went to the quarantine, as the cap sees it; the {SOURCES} worst sources.",
+    ("source",),
+)  # fmt: skip
+QUARANTINE_LIMIT: Final = Metric(
+    "rollcall_quarantine_limit_ratio", "gauge", "The share above which the cap stops the workers."
+)
+GENERATION: Final = Metric("rollcall_generation", "gauge", "Generation of `active_users` that the worker fills.")
+READY: Final = Metric("rollcall_ready", "gauge", "1: the worker has joined its group and reads what is assigned to it.")
+STUCK: Final = Metric("rollcall_stuck", "gauge", "1: something waits to be stored, and nothing has moved for too long.")
+LAST_MOVE: Final = Metric(
+    "rollcall_last_progress_timestamp_seconds", "gauge",
+    "When something was last stored, or nothing waited to be; Unix time.",
+)  # fmt: skip
+WORKER: Final = Metric(
+    "rollcall_worker", "info", "Always 1: who this is.", ("version", "group", "topic", "seat")
+)  # fmt: skip
+
+WORKERS: Final = (
+    EVENTS, RECORDS, ROWS_WRITTEN, ROWS_SAVED, BATCH_RECORDS, BATCH_EVENTS, STEP_SECONDS, FRESHNESS_SECONDS, RETRIES,
+    LOST_RECORDS, ASSIGNED, LAG_RECORDS, LAG_SECONDS, REBALANCES, CACHE_ROWS, CACHE_LIMIT, QUARANTINE_RATIO,
+    QUARANTINE_LIMIT, GENERATION, READY, STUCK, LAST_MOVE, WORKER,
+)  # fmt: skip
+
+# What no worker knows: `rollcall metrics`
+
+PART_UP: Final = Metric(
+    "rollcall_up", "gauge", "1: this part could be read: `log` (Kafka), `store` (ClickHouse), `reports`.", ("part",)
+)
+GROUP_LAG: Final = Metric(
+    "rollcall_group_lag_records", "gauge", "Records behind the group's committed offset; told without any worker too.",
+    ("partition",),
+)  # fmt: skip
+GROUP_MEMBERS: Final = Metric("rollcall_group_members", "gauge", "Workers in the consumer group.")
+ACTIVE_USERS: Final = Metric(
+    "rollcall_active_users", "gauge", "Active users of the current month so far, over all tenants.", ("sku",)
+)
+QUARANTINED: Final = Metric(
+    "rollcall_quarantined_events", "gauge", "Events of this month and the last that wait in the quarantine.",
+    ("reason",),
+)  # fmt: skip
+CAP_TRIPPED: Final = Metric(
+    "rollcall_cap_tripped", "gauge", "1: this source's bad share has stopped the workers; lift it.", ("source",)
+)
+REPORT_STATE: Final = Metric(
+    "rollcall_report_state", "gauge",
+    "1: a report that is owed and not finished, in this state: `open`, `draft`, `approved`, `submitted`, "
+    "`acknowledged` or `rejected`.",
+    ("agreement", "month", "state"),
+)  # fmt: skip
+REPORT_DAYS_LEFT: Final = Metric(
+    "rollcall_report_due_days", "gauge",
+    "Days until an owed report is due, in its programme's zone: 0 is the due day, below 0 it is overdue. Not for what "
+    "was sent.",
+    ("agreement", "month"),
+)  # fmt: skip
+
+MONTHS: Final = (
+    PART_UP, GROUP_LAG, GROUP_MEMBERS, ACTIVE_USERS, QUARANTINED, CAP_TRIPPED, REPORT_STATE, REPORT_DAYS_LEFT,
+)  # fmt: skip
