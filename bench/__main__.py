@@ -1,6 +1,6 @@
 """`make bench`: Rollcall beside its peers in one run. Prints the machine, versions, medians and ratios.
 
-    python -m bench [--events 400000] [--rounds 3] [--only worker|producer|views]
+    python -m bench [--events 400000] [--rounds 3] [--only worker|producer|views|close]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import producer, views, worker
+from bench import close, producer, views, worker
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.stack import down, up
 from schemas.settings import Settings
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("worker", "producer", "views"))
+    parser.add_argument("--only", choices=("worker", "producer", "views", "close"))
     arguments = parser.parse_args()
     head = _head(arguments)
     console.print("\n".join(f"{name}: {value}" for name, value in head.items()))
@@ -53,6 +53,10 @@ def main() -> None:
                 results["producer"] = _producer(stack, arguments.events, arguments.rounds)
             if arguments.only in (None, "views"):
                 results["views"] = _views(stack)
+            if arguments.only in (None, "close"):
+                timings = close.measure(stack, rounds=arguments.rounds, tell=console.print)
+                console.print(close.table(timings))
+                results["close"] = [t._asdict() for t in timings]
         finally:
             down(stack, lambda _: None)
     RESULTS.mkdir(exist_ok=True)
