@@ -27,7 +27,7 @@ app = App(
 for target, summary in {
     "console.stack:up": "Start Kafka and the ClickHouse engine on this machine.",
     "console.stack:down": "Stop the local stack; the data stays.",
-    "console.stack:status": "Show what runs and where it answers.",
+    "console.status:status": "Show what runs, rate, lag, the month so far, quarantine, what is due; --watch: live.",
     "console.settings:settings": "List every setting with its value and meaning.",
     "console.setup:migrate": "Create or bring up to date tables, topics and the first catalogue version.",
     "console.setup:catalogue": "What may be counted, and by which rules: check, apply, history.",

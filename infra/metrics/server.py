@@ -40,7 +40,9 @@ def serve(host: str, port: int, registry: CollectorRegistry, checks: Mapping[str
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10.0  # of a client that says nothing
-        server_version, sys_version = "Rollcall", ""
+
+        def version_string(self) -> str:
+            return "Rollcall"
 
         def do_GET(self) -> None:
             path = self.path.partition("?")[0].rstrip("/")
