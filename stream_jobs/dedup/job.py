@@ -28,6 +28,7 @@ from infra.generation import number_in_force
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
 from schemas.settings import KafkaSettings, LogSettings, Settings
 from stream_jobs.dedup.batch import Batch
+from stream_jobs.dedup.failpoints import reach
 from stream_jobs.dedup.fold import Folded
 from stream_jobs.dedup.garbage import Collector
 from stream_jobs.dedup.ground import Ground, find_ground
@@ -93,6 +94,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
             with ending(event.value):
                 await pipeline.store(event.value, folded)
             app.consumer.done(event.value)
+            reach("done")
             progress.note(event.value)
             await stream.ack(event)  # Faust's own bookkeeping, for its shutdown
             finished.set()
@@ -108,6 +110,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
                 if lost := app.consumer.take_lost(event.value):
                     await pipeline.store_lost(event.value, *lost)
                 folded = await pipeline.fold(event.value)
+                reach("folded")
             if storing:
                 await storing
             storing = asyncio.create_task(store(event, folded))
@@ -120,6 +123,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
             finished.clear()
             if not await app.consumer.commit():  # False: it joined a commit that began before this batch was done
                 await app.consumer.commit()
+            reach("committed")
 
     @app.task
     async def keep_progress() -> None:
@@ -144,6 +148,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
 
     @app.on_before_shutdown.connect
     async def before_shutdown(app: Any, **_: Any) -> None:
+        reach("shutdown")
         await progress.store()
         await pipeline.stop()
         log.info(
@@ -183,6 +188,7 @@ def run(settings: Settings, *, drain: bool = False) -> int:
     """
     ground = prepare(settings)
     app = make_app(settings, ground, drain=drain)
+    reach("start")
     worker = faust.Worker(app, loglevel="WARNING", quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it writes escapes to standard output
     stop = worker._schedule_shutdown
@@ -200,6 +206,7 @@ def run(settings: Settings, *, drain: bool = False) -> int:
         code = int(end.code or 0) if not isinstance(end.code, str) else EXIT_RESTART
     else:
         code = 0
+    reach("leaving")
     with suppress(RollcallError):  # a static member does not leave by itself: its partitions would wait for 20 s
         give_up_seat(settings.kafka, ground.generation.group(settings.kafka), app.conf.consumer_group_instance_id)
     return code

@@ -15,6 +15,7 @@ from stream_jobs.dedup import rows
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.cap import Cap
+from stream_jobs.dedup.failpoints import reach
 from stream_jobs.dedup.fold import Folded, Folder
 from stream_jobs.dedup.meters import Meters
 from stream_jobs.dedup.pseudonym import Pseudonyms
@@ -65,11 +66,14 @@ class Pipeline:
         if folded.refused:
             with self.meters.timed("quarantine"):
                 await self._sink.patiently("setting events aside", lambda: self._quarantine.set_aside(folded.refused))
+            reach("set-aside")
         partition = batch.partition.partition
         with self.meters.timed("columns"):
             inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache, self.table)
+        reach("before-insert")
         with self.meters.timed("insert"):
             await self._sink.store(inserts)
+        reach("after-insert")
         with self.meters.timed("learn"):
             rows.learn(folded, self._cache)
         written = sum(len(block) for block in inserts if block.table == self.table)

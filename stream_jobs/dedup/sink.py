@@ -17,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import Retryable, explained
 from schemas.settings import Settings
+from stream_jobs.dedup.failpoints import reach
 from stream_jobs.dedup.rows import Block
 
 log = logging.getLogger("rollcall.worker")
@@ -36,6 +37,7 @@ class Sink:
         """Inserts the blocks in order, each acknowledged before the next. Raises as `patiently` does."""
         for block in blocks:
             await self.patiently(f"inserting into {block.table}", partial(asyncio.to_thread, self._insert, block))
+            reach("between-inserts")
 
     async def ask(self, what: str, question: Callable[..., T], *arguments: Any) -> T:
         """The answer to a question that blocks, asked in a thread. Raises as `patiently` does."""

@@ -17,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from stream_jobs.dedup.batch import Batch, Partition
 from stream_jobs.dedup.commits import Entry, Ledger
+from stream_jobs.dedup.failpoints import reach
 from stream_jobs.dedup.watchdog import leave
 
 log = logging.getLogger("rollcall.worker")
@@ -147,11 +148,13 @@ class BatchConsumer(driver.Consumer):
         if moved := {assigned[p]: at for p, at in begins.items() if at != self._read_offset[assigned[p]]}:
             await self.seek_wait(moved)
         self.ledger.begin(begins)
+        reach("assigned")
         self.alive = time.monotonic()
         mine = ", ".join(str(p.partition) for p in sorted(assigned)) or "none"
         log.info("reading %s, partitions %s", next(iter(assigned), Partition("nothing", 0)).topic, mine)
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        reach("revoked")
         await super().on_partitions_revoked(revoked)  # waits for the batch in hand, and commits it
         self.ledger.forget(Partition(tp.topic, tp.partition) for tp in revoked)
 
