@@ -20,13 +20,16 @@ from stream_jobs.status.workers import WorkerHealth, read_workers
 REPORTS_SECONDS = 60.0
 """How long what was read of the reports is shown: it changes by the hour, and reading it looks at whole months."""
 
+RATE_SECONDS = 1.0
+"""The least time that a rate is taken over."""
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Picture:
     """A part that could not be read is the error that says why. `rates`: records a second that came in and that were
-    committed, between this look and the one before; None at the first."""
+    committed, since the look before; None when the log was not read twice."""
 
     at: datetime
     log: LogState | RollcallError
@@ -47,15 +50,22 @@ class Watcher:
 
     def look(self) -> Picture:
         store = self._part(self._read_store)
-        log = self._part(lambda: read_log(self._settings, self._group))
-        rates = None
-        if isinstance(log, LogState):
-            rates = log.rates(self._last) if self._last is not None else None
-            self._last = log
+        if self._last is None:  # a rate takes two looks
+            self._read_log()
+        before = self._last
         if self._reports is None or time.monotonic() - self._reports[0] > REPORTS_SECONDS:
             self._reports = time.monotonic(), self._part(self._read_reports)
         workers = read_workers(self._settings, self._group)
+        if before is not None:
+            time.sleep(max(0.0, before.at + RATE_SECONDS - time.monotonic()))
+        log = self._read_log()
+        rates = log.rates(before) if before is not None and isinstance(log, LogState) else None
         return Picture(self._now(), log, store, self._reports[1], workers, rates)
+
+    def _read_log(self) -> LogState | RollcallError:
+        log = self._part(lambda: read_log(self._settings, self._group))
+        self._last = log if isinstance(log, LogState) else None
+        return log
 
     def _read_store(self) -> StoreState:
         with explained(self._settings.clickhouse), connect(self._settings) as client:

@@ -70,7 +70,7 @@ def test_an_array_of_good_and_bad_costs_no_neighbour(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("status",), ("settings",), ("catalogue", "history"), ("quarantine", "list"), ("counts", "2026-10"),
+    [("settings",), ("catalogue", "history"), ("quarantine", "list"), ("counts", "2026-10"),
      ("verify", "2026-10"), ("explain", "2026-10", "customer-a", "DAAS-PREM-T1")],
 )  # fmt: skip
 def test_every_table_is_also_json_and_csv(settings: Settings, tmp_path: Path, arguments: tuple[str, ...]) -> None:
