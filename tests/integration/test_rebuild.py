@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import multiprocessing
+import os
 import signal
 import subprocess
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -18,17 +21,23 @@ import pytest
 
 from infra import catalogue
 from infra.clickhouse.client import connect
-from infra.generation import generations, in_force
+from infra.generation import Generation, generations, in_force
 from infra.kafka.connection import admin_client, kafka_python_options
 from infra.lost_offsets import lost_offsets
 from infra.secrets import pseudonym_key
 from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
+from schemas.voids import Void, parse_voids
+from stream_jobs.dedup import rebuild, rebuild_table
 from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.rebuild_log import committed_offsets
+from stream_jobs.month_close.barrier import Waiting
+from stream_jobs.month_close.close import close_month
+from stream_jobs.month_close.compare import Comparison, compare
 from stream_jobs.month_close.seal import seals
-from tests.integration.command import environment, rollcall, start
+from stream_jobs.month_close.verify import verify_month
+from tests.integration.command import rollcall, start
 
 CATALOGUE = """
 programmes:
@@ -44,63 +53,88 @@ products:
   - {source: /x, product: Desktop, sku: S2}
 """
 MENDED = CATALOGUE.replace("sku: S2}", "sku: S3}") + "  - {source: /x, product: Kiosk, sku: S1}\n"
-SEPTEMBER, OCTOBER = "2026-09", "2026-10"
-Sets = dict[tuple[str, str, str], set[str]]
+SEPTEMBER, OCTOBER, NOVEMBER = date(2026, 9, 1), date(2026, 10, 1), date(2026, 11, 1)
+DEADLINE = 60.0
+
+Truth = Mapping[tuple[date, str, str], set[str]]
 """(month, tenant, SKU) -> users: what the test knows."""
+Differences = dict[tuple[str, str], tuple[set[str], set[str]]]
+"""(tenant, SKU) -> the subjects that are gone and those that are new, the first five of each."""
 
 
 class World:
-    """One Rollcall; `push` tells Kafka of logins, `drain` lets the worker read on."""
+    """One Rollcall; `push` tells Kafka of logins."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.client = settings, connect(settings)
         self._pseudonyms = Pseudonyms(pseudonym_key(settings))
 
-    def push(self, users: Iterable[str], month: str = OCTOBER, source: str = "/x", **data: str) -> None:
-        with LoginProducer(self.settings.kafka) as producer:
+    def push(self, users: Iterable[str], month: date = OCTOBER, source: str = "/x", **data: str) -> None:
+        with LoginProducer(self.settings.kafka, pack=1) as producer:
             for user in users:
                 event = {
                     "specversion": "1.0", "id": f"{user}-{month}", "source": source, "type": "rollcall.login.v1",
-                    "time": f"{month}-05T10:00:00Z", "subject": user, "data": data,
+                    "time": f"{month:%Y-%m}-05T10:00:00Z", "subject": user, "data": data,
                 }  # fmt: skip
                 producer.send_bytes(json.dumps(event).encode(), user)
             producer.flush(30)
 
-    def command(self, *arguments: str, code: int = 0) -> str:
-        """Standard output; the exit code must be as expected."""
-        done = rollcall(self.settings, *arguments)
-        assert done.code == code, done.err
-        print(done.err)
-        return done.out
+    @contextmanager
+    def working(self) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker in the background."""
+        process = start(self.settings, "worker")
+        try:
+            yield process
+        finally:
+            process.kill()
+            print(process.communicate(timeout=30)[1].decode())
 
-    def drain(self) -> None:
-        self.command("worker", "--drain")
+    def catch_up(self) -> None:
+        """Returns when the group in force has committed all that is in the log now."""
+        group, topic = in_force(self.client).group(self.settings.kafka), self.settings.kafka.topic
+        with admin_client(kafka_python_options(self.settings.kafka)) as admin:
+            from kafka import TopicPartition
 
-    def differences(self, *arguments: str, code: int = 1) -> dict[tuple[str, str], tuple[set[str], set[str]]]:
-        """By tenant and SKU, the users that `rebuild` shows as gone and as new."""
-        rows = csv.DictReader(io.StringIO(self.command("rebuild", *arguments, "--format", "csv", code=code)))
-        return {(r["tenant"], r["sku"]): (set(r["gone_subjects"].split()), set(r["new_subjects"].split())) for r in rows}
+            ends = admin.list_partition_offsets({TopicPartition(topic, p): -1 for p in range(2)})
+            wanted = {tp.partition: at.offset for tp, at in ends.items()}
+
+            def there() -> bool:
+                committed = committed_offsets(admin, group, topic)
+                return all(committed.get(p, 0) >= at for p, at in wanted.items())
+
+            assert wait_until(there, DEADLINE, 0.2)
+
+    def close(self, month: date) -> None:
+        close_month(self.settings, month, tell=print, waiting=Waiting(DEADLINE))
+
+    def rebuild(
+        self, month: date, version: int | None = None, voids: Iterable[Void] = (), *, accept: bool = False
+    ) -> list[Comparison]:
+        with rebuild.trial(
+            self.settings, month, catalogue=version, voids=list(voids), now=datetime.now(UTC), tell=print
+        ) as tried:
+            found = compare(self.settings, self.client, month, tried.generation)
+            if accept:
+                tried.accept("a test", "alice")
+            return found
+
+    def holds(self, truth: Truth) -> None:
+        """The table in force, the view and the truth are one, in every month."""
+        rows = self.client.query(
+            f"SELECT DISTINCT month, tenant, sku, lower(hex(subject)) FROM {in_force(self.client).table}"
+        ).result_rows
+        found: dict[tuple[date, str, str], set[str]] = defaultdict(set)
+        for month, tenant, sku, subject in rows:
+            found[month, tenant, sku].add(subject)
+        assert dict(found) == {(m, t, s): self.subjects(t, users) for (m, t, s), users in truth.items()}
+        seen = self.client.query("SELECT month, tenant, sku, active_users FROM active_users_by_month").result_rows
+        assert {(m, t, s): n for m, t, s, n in seen} == {cell: len(users) for cell, users in truth.items()}
 
     def subjects(self, tenant: str, users: Iterable[str]) -> set[str]:
         return {self._pseudonyms.of(tenant, user).hex() for user in users}
 
-    def holds(self, truth: Mapping[tuple[str, str, str], set[str]]) -> None:
-        """The table in force, the view and the truth are one, every month of them."""
-        rows = self.client.query(
-            f"SELECT DISTINCT toString(month), tenant, sku, lower(hex(subject)) FROM {in_force(self.client).table}"
-        ).result_rows
-        found: Sets = defaultdict(set)
-        for month, tenant, sku, subject in rows:
-            found[month[:7], tenant, sku].add(subject)
-        assert dict(found) == {(m, t, s): self.subjects(t, users) for (m, t, s), users in truth.items() if users}
-        seen = self.client.query("SELECT toString(month), tenant, sku, active_users FROM active_users_by_month")
-        assert {(m[:7], t, s): n for m, t, s, n in seen.result_rows} == {c: len(u) for c, u in truth.items() if u}
-
-    def close(self, month: str) -> None:
-        self.command("close", month, "--drain")
-
-    def digest(self, month: str) -> tuple[int, str]:
-        newest = seals(self.client, date.fromisoformat(f"{month}-01"), "csp")[-1]
+    def digest(self, month: date) -> tuple[int, str]:
+        newest = seals(self.client, month, "csp")[-1]
         return newest.revision, newest.digest
 
     def quarantined(self) -> dict[str, int]:
@@ -112,6 +146,9 @@ class World:
         names = {1: "quarantined", 2: "waived", 3: "replayed", 4: "counted"}
         return {names[state]: count for state, count in rows}
 
+    def tables(self) -> set[str]:
+        return {name for (name,) in self.client.query("SHOW TABLES LIKE 'active\\_users\\_g%'").result_rows}
+
     def cut_log(self, partition: int, offset: int) -> None:
         """As retention does: what stands before the offset is gone."""
         from kafka import TopicPartition
@@ -119,21 +156,22 @@ class World:
         with admin_client(kafka_python_options(self.settings.kafka)) as admin:
             admin.delete_records({TopicPartition(self.settings.kafka.topic, partition): offset})
 
-    def tables(self) -> set[str]:
-        return {name for (name,) in self.client.query("SHOW TABLES LIKE 'active\\_users\\_g%'").result_rows}
-
 
 def users(prefix: str, count: int) -> set[str]:
     return {f"{prefix}{i}" for i in range(count)}
 
 
+def shown(comparisons: list[Comparison]) -> Differences:
+    return {(c.tenant, c.sku): (set(c.gone_subjects), set(c.new_subjects)) for each in comparisons for c in each.cells}
+
+
 DESKTOP, DIRECT, KIOSK, BEFORE = users("d", 4), users("s", 30), users("k", 3), users("e", 20)
-FIRST: Sets = {
+FIRST: Truth = {
     (SEPTEMBER, "a", "S1"): BEFORE, (SEPTEMBER, "b", "S2"): DESKTOP,
     (OCTOBER, "a", "S1"): DIRECT, (OCTOBER, "b", "S2"): DESKTOP,
 }  # fmt: skip
-# October as the mended catalogue has it; September stays as it was read.
-REBUILT: Sets = {
+# October by the mended catalogue; September stays as it was read.
+REBUILT: Truth = {
     (SEPTEMBER, "a", "S1"): BEFORE, (SEPTEMBER, "b", "S2"): DESKTOP,
     (OCTOBER, "a", "S1"): DIRECT, (OCTOBER, "b", "S1"): KIOSK, (OCTOBER, "b", "S3"): DESKTOP,
 }  # fmt: skip
@@ -152,153 +190,160 @@ def world(make_settings: Callable[..., Settings]) -> World:
 
 
 def test_a_product_mapped_wrongly_is_put_right_in_one_month(world: World) -> None:
-    world.close(OCTOBER)
-    world.close(SEPTEMBER)
-    world.holds(FIRST)
-    assert world.quarantined() == {"quarantined": 3}
-    one, september = world.digest(OCTOBER), world.digest(SEPTEMBER)
-
-    assert world.differences(OCTOBER, code=0) == {}  # as it was read: the same digest
-    assert world.tables() == set()
-
-    catalogue.apply(world.settings, world.client, MENDED)
-    world.drain()
     moved, kiosk = world.subjects("b", DESKTOP), world.subjects("b", KIOSK)
-    expected = {("b", "S1"): (set(), kiosk), ("b", "S2"): (moved, set()), ("b", "S3"): (set(), moved)}
-    assert world.differences(OCTOBER, "--catalogue", "2") == expected
-    assert world.tables() == set()
-    assert (world.digest(OCTOBER), world.quarantined()) == (one, {"quarantined": 3})
-    world.holds(FIRST)
+    expected: Differences = {("b", "S1"): (set(), kiosk), ("b", "S2"): (moved, set()), ("b", "S3"): (set(), moved)}
+    late = users("l", 5)
+    with world.working() as worker:
+        world.close(OCTOBER)
+        world.close(SEPTEMBER)
+        world.holds(FIRST)
+        assert world.quarantined() == {"quarantined": 3}
+        one, september = world.digest(OCTOBER), world.digest(SEPTEMBER)
 
-    running = start(world.settings, "worker")
-    try:
-        late = users("l", 5)
+        [unchanged] = world.rebuild(OCTOBER)
+        assert (unchanged.same, unchanged.rebuilt_digest) == (True, one[1])
+
+        catalogue.apply(world.settings, world.client, MENDED)
+        world.catch_up()
+        told = rollcall(world.settings, "rebuild", "2026-10", "--catalogue", "2", "--format", "csv")
+        assert told.code == 1, told.err
+        rows = csv.DictReader(io.StringIO(told.out))
+        found = {(r["tenant"], r["sku"]): (set(r["gone_subjects"].split()), set(r["new_subjects"].split()))
+                 for r in rows}  # fmt: skip
+        assert found == expected
+        assert world.tables() == set()
+        assert (world.digest(OCTOBER), world.quarantined()) == (one, {"quarantined": 3})
+        world.holds(FIRST)
+
         world.push(late, tenant="b", product="Desktop")
-        assert world.differences(OCTOBER, "--catalogue", "2", "--accept", code=0) == expected
-        world.push(users("n", 5), "2026-11", tenant="a", sku="S1")
-        assert running.wait(30) == 70
-    finally:
-        running.kill()
-        said = running.communicate()[1].decode()
-    assert "a rebuild has put generation 2 in force" in said
-    world.drain()
-    # What came after version 2 was judged by it as it came; October's first logins are by the rebuild.
-    truth = {**REBUILT, (OCTOBER, "b", "S3"): DESKTOP | late, ("2026-11", "a", "S1"): users("n", 5)}
-    world.holds(truth)
-    assert world.quarantined() == {"counted": 3}
+        assert shown(world.rebuild(OCTOBER, 2, accept=True)) == expected
+        world.push(users("n", 5), NOVEMBER, tenant="a", sku="S1")
+        assert worker.wait(30) == 70
+        assert worker.stderr is not None
+        assert "a rebuild has put generation 2 in force" in worker.stderr.read().decode()
 
-    world.close(OCTOBER)
-    world.command("verify", OCTOBER)
-    world.command("verify", SEPTEMBER)
-    two = world.digest(OCTOBER)
-    assert (two[0], world.digest(SEPTEMBER)) == (2, september)
-    world.close(SEPTEMBER)
-    assert world.digest(SEPTEMBER) == september
+    with world.working():
+        world.close(OCTOBER)
+        # What came after version 2 is judged by it as it comes; October's first logins are by the rebuild.
+        truth = {**REBUILT, (OCTOBER, "b", "S3"): DESKTOP | late, (NOVEMBER, "a", "S1"): users("n", 5)}
+        world.holds(truth)
+        assert world.quarantined() == {"counted": 3}
+        assert (world.digest(OCTOBER)[0], world.digest(SEPTEMBER)) == (2, september)
+        world.close(SEPTEMBER)
+        assert world.digest(SEPTEMBER) == september
+        for month in (SEPTEMBER, OCTOBER):
+            assert all(result.holds for result in verify_month(world.settings, month))
 
-    assert world.differences(OCTOBER, code=0) == {}  # as it is read now: by version 2 what came before, then the log
-    world.command("rebuild", OCTOBER, "--accept")  # nothing to put in force
-    assert in_force(world.client).number == 2
-    assert world.differences(OCTOBER, "--catalogue", "log") != {}
-    world.push(DESKTOP | late, tenant="b", product="Desktop")  # told again: nothing new
-    world.drain()
-    world.holds(truth)
+        # As it is read now: by version 2 what came before, then by the log. So it can be held against its seal again.
+        assert all(comparison.same for comparison in world.rebuild(OCTOBER, accept=True))
+        assert in_force(world.client).number == 2
+        assert shown(world.rebuild(OCTOBER, rebuild.AS_THE_LOG_SAYS)) != {}
+        world.push(DESKTOP | late, tenant="b", product="Desktop")  # told again: nothing new
+        world.catch_up()
+        world.holds(truth)
 
 
-def test_a_void_hour_is_left_out_and_stays_so(world: World, tmp_path: Any) -> None:
+def test_a_void_hour_is_left_out_and_stays_so(world: World) -> None:
     rubbish = users("r", 6)
-    world.drain()
-    begin = _tick()
-    world.push(rubbish, source="/bad", tenant="a", sku="S2")
-    world.push(users("g", 2), tenant="a", sku="S2")  # another source, in the same interval
-    world.push(rubbish, SEPTEMBER, source="/bad", tenant="a", sku="S2")
-    end = _tick()
-    world.push({"r0"}, source="/bad", tenant="a", sku="S2")  # behind it
-    file = tmp_path / "voids.yaml"
-    rule = f"- {{source: /bad, from: '{begin}', to: '{end}', reason: a load test}}\n"
-    file.write_text(rule)
-    assert "has not read to the end of the void rule" in rollcall(
-        world.settings, "rebuild", OCTOBER, "--void", str(file)
-    ).err  # fmt: skip
-    world.close(OCTOBER)
-    expected = {("a", "S2"): (set(sorted(world.subjects("a", rubbish - {"r0"}))[:5]), set())}
-    assert world.differences(OCTOBER, "--void", str(file), "--accept", code=0) == expected
+    with world.working():
+        begin = _between()
+        world.push(rubbish, source="/bad", tenant="a", sku="S2")
+        world.push(users("g", 2), tenant="a", sku="S2")  # another source, in the same interval
+        world.push(rubbish, SEPTEMBER, source="/bad", tenant="a", sku="S2")
+        end = _between()
+        world.push({"r0"}, source="/bad", tenant="a", sku="S2")  # behind it
+        world.close(OCTOBER)
+        void = f"[{{source: /bad, from: '{begin}', to: '{end}', reason: a load test}}]"
+        left_out = sorted(world.subjects("a", rubbish - {"r0"}))
+        assert len(left_out) == 5
+        found = world.rebuild(OCTOBER, voids=parse_voids(void, "voids"), accept=True)
+        assert shown(found) == {("a", "S2"): (set(left_out), set())}
     truth = {**FIRST, (OCTOBER, "a", "S2"): {"r0", "g0", "g1"}, (SEPTEMBER, "a", "S2"): rubbish}
-    world.drain()
-    world.holds(truth)
-    world.close(OCTOBER)
-    assert world.differences(OCTOBER, code=0) == {}
+    with world.working():
+        world.close(OCTOBER)
+        world.holds(truth)
+        assert all(comparison.same for comparison in world.rebuild(OCTOBER))
     assert "a load test" in in_force(world.client).voids
 
 
-_KILLED = """
-import os, signal, sys
-from stream_jobs.dedup import rebuild
-from console.main import main
-module, step, after = sys.argv[1:4]
-target = rebuild.tables if module == "tables" else rebuild.Trial if module == "Trial" else rebuild
-real = getattr(target, step)
-def dies(*args, **named):
-    if after == "after":
-        made = real(*args, **named)
-        if step == "_set_aside":
-            import asyncio; asyncio.run(made)
-    os.kill(os.getpid(), signal.SIGKILL)
-setattr(target, step, dies)
-main(sys.argv[4:])
-"""
+STEPS: list[tuple[Any, str, bool]] = [
+    (rebuild_table, "make", True), (rebuild, "_read", False), (rebuild_table, "take_over", True),
+    (rebuild.Trial, "_set_aside", True), (rebuild, "commit_offsets", True), (rebuild, "put_in_force", True),
+    (rebuild, "apply_views", False), (rebuild, "apply_views", True),
+]  # fmt: skip
+"""Where accept dies, and whether after the step."""
+
+
+def _killed_at(world: World, version: int, module: Any, step: str, after: bool) -> None:
+    """An accept in a process of its own, which is killed at a step."""
+
+    def run() -> None:
+        real = getattr(module, step)
+
+        def dies(*args: Any, **named: Any) -> Any:
+            if after:
+                made = real(*args, **named)
+                if asyncio.iscoroutine(made):
+                    asyncio.run(made)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(module, step, dies)
+        World(world.settings).rebuild(OCTOBER, version, accept=True)
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join(DEADLINE)
+    assert process.exitcode == -signal.SIGKILL
 
 
 def test_accept_killed_at_each_step_and_run_again(world: World) -> None:
-    catalogue.apply(world.settings, world.client, MENDED)
-    world.drain()
-    steps = [
-        ("tables", "make", "after"), ("rebuild", "_read", "before"), ("tables", "take_over", "after"),
-        ("Trial", "_set_aside", "after"), ("rebuild", "commit_offsets", "after"), ("rebuild", "put_in_force", "after"),
-        ("rebuild", "apply_views", "before"), ("rebuild", "apply_views", "after"),
-    ]  # fmt: skip
-    for turn, step in enumerate(steps):
-        version, truth = ("2", REBUILT) if turn % 2 == 0 else ("log", FIRST)
-        arguments = ["rebuild", OCTOBER, "--catalogue", version, "--accept"]
-        killed = subprocess.run(
-            [sys.executable, "-c", _KILLED, *step, *arguments], env=environment(world.settings), capture_output=True,
-            timeout=60, check=False,
-        )  # fmt: skip
-        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    with world.working() as worker:
+        catalogue.apply(world.settings, world.client, MENDED)
+        world.catch_up()
+        worker.terminate()
+        worker.wait(30)
+    for turn, step in enumerate(STEPS):
+        version, truth = (2, REBUILT) if turn % 2 == 0 else (rebuild.AS_THE_LOG_SAYS, FIRST)
+        _killed_at(world, version, *step)
         if turn == 0:
             assert len(world.tables()) == 1
-        world.command(*arguments)
+        world.rebuild(OCTOBER, version, accept=True)
         world.holds(truth)
-        numbers = [generation.number for generation in generations(world.client)]
-        assert numbers == list(range(1, turn + 3))
+        known: list[Generation] = generations(world.client)
+        assert [generation.number for generation in known] == list(range(1, turn + 3))
+        assert world.tables() == {generation.table for generation in known[1:]}
         assert world.quarantined() == ({"counted": 3} if truth is REBUILT else {"quarantined": 3})
-    assert world.tables() == {generation.table for generation in generations(world.client)[1:]}
-    world.push(users("z", 2), tenant="a", sku="S1")
-    world.drain()
+    with world.working():
+        world.push(users("z", 2), tenant="a", sku="S1")
+        world.catch_up()
     world.holds({**truth, (OCTOBER, "a", "S1"): DIRECT | users("z", 2)})
 
 
 def test_a_log_that_does_not_reach_back_is_refused_and_what_it_lost_is_a_finding(world: World) -> None:
     world.cut_log(1, 3)
-    world.drain()
+    with world.working() as worker:
+        world.catch_up()
+        worker.terminate()
+        worker.wait(30)
     assert lost_offsets(world.client) == []  # a group that never read expects nothing
     with admin_client(kafka_python_options(world.settings.kafka)) as admin:
         at = committed_offsets(admin, f"{world.settings.kafka.group}-g1", world.settings.kafka.topic)[1]
     world.push(users("m", 40), tenant="a", sku="S1")
     world.cut_log(1, at + 5)
-    world.drain()
+    with world.working():
+        world.catch_up()
     [lost] = lost_offsets(world.client)
     assert (lost.partition, lost.expected, lost.found) == (1, at, at + 5)
     assert datetime.now(UTC) - timedelta(minutes=5) < lost.after <= lost.before <= datetime.now(UTC)
-    for month in (OCTOBER, SEPTEMBER):
-        refused = rollcall(world.settings, "rebuild", month)
-        assert refused.code == 1
-        assert f"{month} cannot be rebuilt: partition 1 of" in refused.err
-        assert f"begins at offset {at + 5} and its first record was appended" in refused.err
+    refused = rollcall(world.settings, "rebuild", "2026-10")
+    assert refused.code == 1
+    assert "2026-10 cannot be rebuilt: partition 1 of" in refused.err
+    assert f"begins at offset {at + 5} and its first record was appended" in refused.err
 
 
-def _tick() -> str:
-    """The time now, with nothing before or behind it in the same millisecond."""
-    time.sleep(0.05)
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    assert wait_until(lambda: datetime.now(UTC).isoformat(timespec="milliseconds") > now, 1)
-    return now
+def _between() -> str:
+    """The time now, with nothing that was pushed before or is pushed behind it in the same millisecond."""
+    time.sleep(0.02)
+    now = datetime.now(UTC)
+    assert wait_until(lambda: datetime.now(UTC) > now + timedelta(milliseconds=20), 1)
+    return now.isoformat(timespec="milliseconds")
