@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import connect, explained
 from infra.errors import CheckFailed, ConfigurationError
+from infra.generation import number_in_force
 from schemas.calendar import month_name
 from schemas.close import CloseResult, Count, Seal
 from schemas.settings import Settings
@@ -31,6 +32,7 @@ from stream_jobs.month_close.versions import Versions
 
 # The last whole month of ClickHouse's Date.
 LAST_MONTH = date(2149, 5, 1)
+_BEGINNINGS = 5
 
 
 def close_month(
@@ -50,18 +52,25 @@ def close_month(
         _refuse_unknown(client, month, agreement)
     if drain and work is None:
         work = _drained(tell)
-    ground = pass_barrier(
-        settings, client, month, tell, waiting=waiting or Waiting(settings.close.deadline_seconds), work=work
-    )
-    with explained(settings.clickhouse):
-        return _seal_all(client, month, agreement, ground, tell)
+    for _ in range(_BEGINNINGS):
+        ground = pass_barrier(
+            settings, client, month, tell, waiting=waiting or Waiting(settings.close.deadline_seconds), work=work
+        )
+        with explained(settings.clickhouse):
+            if (results := _seal_all(client, month, agreement, ground, tell)) is not None:
+                return results
+        tell(f"a rebuild was accepted while close {ground.number} ran: beginning again with a new number")
+    raise CheckFailed(f"rebuilds were accepted each of {_BEGINNINGS} times that a close began: close again")
 
 
 def _seal_all(
     client: Client, month: date, wanted: str | None, ground: Ground, tell: Tell
-) -> list[CloseResult]:
+) -> list[CloseResult] | None:
+    """None when another generation than the barrier's is in force: its rows say nothing about what is stored."""
     versions, version = stored_versions(client), ground.catalogue_version
     rows, closed = rows_of(client, month, ground.number), {seal.agreement for seal in seals(client, month)}
+    if rows.generation != ground.generation:
+        return None
     scopes = scopes_of(versions, version, month, rows_by_cell(client, rows), closed)
     if wanted is not None:
         scopes = [scope for scope in scopes if scope.id == wanted]
@@ -81,6 +90,8 @@ def _seal_all(
             tell(f"{scope.id}: refused: {reason}")
             results.append(_refused(month, scope.id, ground.number, reason))
             continue
+        if number_in_force(client) != ground.generation:
+            return None
         with names_readable(client):
             seal = make_seal(client, rows, scope, ground, units_of)
         tell(_said(seal, ground.number))

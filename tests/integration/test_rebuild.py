@@ -32,6 +32,7 @@ from schemas.voids import Void, parse_voids
 from stream_jobs.dedup import rebuild, rebuild_table
 from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.rebuild_log import committed_offsets
+from stream_jobs.month_close import close
 from stream_jobs.month_close.barrier import Waiting
 from stream_jobs.month_close.close import close_month
 from stream_jobs.month_close.compare import Comparison, compare
@@ -264,6 +265,33 @@ def test_a_void_hour_is_left_out_and_stays_so(world: World) -> None:
         world.holds(truth)
         assert all(comparison.same for comparison in world.rebuild(OCTOBER))
     assert "a load test" in in_force(world.client).voids
+
+
+def test_a_close_that_sees_a_rebuild_begins_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seal_all, workers = close._seal_all, []
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr(close, "_seal_all", seal_all)
+        voids = parse_voids(f"[{{source: /x, from: '{begin}', to: '{_between()}', reason: x}}]", "voids")
+        world.rebuild(OCTOBER, voids=voids, accept=True)
+        workers.append(start(world.settings, "worker"))
+        return seal_all(*arguments)
+
+    with world.working():
+        world.catch_up()
+        begin = _between()
+        world.push(users("v", 3), tenant="a", sku="S2")
+        world.catch_up()
+        monkeypatch.setattr(close, "_seal_all", overtaken)
+        try:
+            world.close(OCTOBER)
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.communicate(timeout=30)
+    [sealed] = seals(world.client, OCTOBER, "csp")
+    assert (sealed.generation, sealed.close_number) == (2, 2)
+    assert sum(count.active_users for count in sealed.counts) == len(DIRECT | DESKTOP)
 
 
 STEPS: list[tuple[Any, str, bool]] = [
