@@ -77,12 +77,19 @@ class Signed:
         asked = "&".join(filter(None, [address.query, urlencode(query)]))
         return self._request("GET", address._replace(query=asked).url, id, b"")
 
-    def _request(self, method: str, url: str, id: str, body: bytes) -> Answer:
-        at, host = self._clock(), urllib3.util.parse_url(url).host
-        headers = {
-            "User-Agent": "rollcall", "Accept": "application/json", "Accept-Encoding": "identity",
+    def headers(self, id: str, body: bytes) -> dict[str, str]:
+        """The signature, and what it is over besides the body (UTF-8)."""
+        at = self._clock()
+        return {
             "webhook-id": id, "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": self._webhook.sign(id, at.astimezone(UTC), body.decode()),
+        }  # fmt: skip
+
+    def _request(self, method: str, url: str, id: str, body: bytes) -> Answer:
+        host = urllib3.util.parse_url(url).host
+        headers = {
+            "User-Agent": "rollcall", "Accept": "application/json", "Accept-Encoding": "identity",
+            **self.headers(id, body),
         }  # fmt: skip
         if method == "POST":
             headers |= {"Content-Type": "application/json", "Idempotency-Key": id}

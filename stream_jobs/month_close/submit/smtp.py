@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import policy
 from email.message import EmailMessage
 
@@ -64,6 +64,8 @@ def mail_server(settings: Settings) -> Iterator[smtplib.SMTP]:
         with _explained(f"the mail server {host}:{smtp.port}"):
             _open(server, smtp)
         yield server
+        with suppress(OSError, smtplib.SMTPException):  # its answer is not waited for: all is said
+            server.putcmd("QUIT")
     finally:
         cut.cancel()
         server.close()
