@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +26,7 @@ from infra.kafka.connection import admin_client, kafka_python_options
 from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
-from tests.integration.command import start
+from tests.integration.command import environment
 from tests.year.provider import Login
 
 MOVING = (CoordinatorLoadInProgressError, CoordinatorNotAvailableError, GroupIdNotFoundError, NotCoordinatorError)
@@ -60,15 +63,22 @@ class World:
 
 
 @contextmanager
-def world_of(settings: Settings) -> Iterator[World]:
-    """A world with a worker of its own, which ends with it."""
-    worker = start(settings, "worker")
+def world_of(settings: Settings, folder: Path, **changes: str) -> Iterator[World]:
+    """A world with a worker of its own, which ends with it. `changes` are variables of its environment."""
+    log = folder / "worker.log"
+    with log.open("wb") as out:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "console.main", "worker"], env=environment(settings, **changes), stdout=out,
+            stderr=out,
+        )  # fmt: skip
     try:
         with (
             connect(settings) as client, LoginProducer(settings.kafka, pack=20) as producer,
             admin_client(kafka_python_options(settings.kafka)) as admin,
         ):  # fmt: skip
             yield World(settings, client, producer, admin)
+            assert worker.poll() is None, log.read_text()
     finally:
         worker.terminate()
-        worker.communicate(timeout=40)
+        worker.wait(40)
+        print(log.read_text()[-4000:])

@@ -137,16 +137,14 @@ def _behind(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -
     if not first or versions.newest is None:
         return {}
     table = in_force(client).table
-    late = (
-        f"SELECT month, tenant, sku, subject FROM {table} WHERE month IN %(months)s"
-        " AND recorded_in >= transform(month, %(months)s, %(numbers)s, toUInt32(4294967295))"
-    )
+    behind_first = " OR ".join(f"(month = '{month}' AND recorded_in >= {number})" for month, number in first.items())
+    late = f"SELECT month, tenant, sku, subject FROM {table} WHERE {behind_first}"
     found = client.query(
         "SELECT month, tenant, sku, since, count() FROM"
         f" (SELECT month, tenant, sku, subject, min(recorded_in) AS since FROM {table}"
         f" WHERE month IN %(months)s AND (month, tenant, sku, subject) IN ({late})"
         " GROUP BY month, tenant, sku, subject) GROUP BY month, tenant, sku, since",
-        parameters={"months": list(first), "numbers": list(first.values())},
+        parameters={"months": list(first)},
     ).result_rows
     programmes = {id: sku.programme for id, sku in versions.skus({row[2] for row in found}, versions.newest).items()}
     behind: Counter[Key] = Counter()
