@@ -29,6 +29,8 @@ for target, summary in {
     "console.stack:down": "Stop the local stack; the data stays.",
     "console.status:status": "Show what runs, rate, lag, the month so far, quarantine, what is due; --watch: live.",
     "console.settings:settings": "List every setting with its value and meaning.",
+    "console.metrics:metrics": "What no worker knows, for Prometheus: lag, month, quarantine, reports.",
+    "console.doctor:doctor": "Check an installation, and say what to mend.",
     "console.setup:migrate": "Create or bring up to date tables, topics and the first catalogue version.",
     "console.setup:catalogue": "What may be counted, and by which rules: check, apply, history.",
     "console.push:push": "Push login events from files into Kafka.",

@@ -10,6 +10,7 @@ from typing import Any
 from infra.kafka.connection import admin_client, kafka_python_options
 from infra.kafka.topics import describe
 from schemas.settings import Settings
+from stream_jobs.dedup.rebuild_log import committed_offsets
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,10 @@ def read_log(settings: Settings, group: str) -> LogState:
             return {place.partition: at.offset for place, at in found.items()}
 
         starts = offsets(OffsetSpec.EARLIEST)
+        committed = committed_offsets(client, group, topic)
         try:
-            committed = client.list_group_offsets(group)[group] or {}
             members = len(client.describe_groups([group])[group]["members"])
         except GroupIdNotFoundError:
-            committed, members = {}, 0
+            members = 0
         ends, at = offsets(OffsetSpec.LATEST), time.monotonic()  # last: what is committed lies below
-    held = {at.partition: o.offset for at, o in committed.items() if at.topic == topic and o.offset >= 0}
-    return LogState(at, ends, starts, held, members)
+    return LogState(at, ends, starts, committed, members)
