@@ -142,8 +142,8 @@ def _said(seal: Seal, number: int) -> str:
     what = f"{seal.agreement} {month_name(seal.month)} revision {seal.revision}"
     total = sum(c.active_users for c in seal.counts)
     left_out = sum(part.subjects for part in seal.left_out)
-    held = f"{total} active users in {len(seal.counts)} counts" if seal.counts else "a zero report"
-    held += f", {left_out} subjects left out" if left_out else ""
+    held = f"{_many(total, 'active user')} in {_many(len(seal.counts), 'count')}" if seal.counts else "a zero report"
+    held += f", {_many(left_out, 'subject')} left out" if left_out else ""
     if not seal.counts and not left_out:
         held = "no login at all: a zero report"
     if seal.close_number == number:
@@ -151,3 +151,7 @@ def _said(seal: Seal, number: int) -> str:
     if seal.close_number > number:
         return f"{what}: close {seal.close_number} began after this one and has sealed all of it, {held}"
     return f"{what}: unchanged since close {seal.close_number}, {held}"
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
