@@ -15,7 +15,8 @@ from infra.clickhouse.client import connect
 from infra.errors import ConfigurationError
 from schemas.settings import load_settings
 from schemas.voids import Void, VoidsError, parse_voids
-from stream_jobs.dedup.rebuild import AS_THE_LOG_SAYS, Trial, trial
+from stream_jobs.dedup.rebuild import AS_THE_LOG_SAYS, trial
+from stream_jobs.dedup.rebuild_accept import Trial
 from stream_jobs.month_close.compare import Comparison, compare
 
 COLUMNS = ("agreement", "revision", "tenant", "sku", "before", "after", "gone", "new", "gone_subjects", "new_subjects")

@@ -29,7 +29,7 @@ from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
 from schemas.voids import Void, parse_voids
-from stream_jobs.dedup import rebuild, rebuild_table
+from stream_jobs.dedup import rebuild, rebuild_accept, rebuild_table
 from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.rebuild_log import committed_offsets
 from stream_jobs.month_close import close
@@ -296,8 +296,9 @@ def test_a_close_that_sees_a_rebuild_begins_again(world: World, monkeypatch: pyt
 
 STEPS: list[tuple[Any, str, bool]] = [
     (rebuild_table, "make", True), (rebuild, "_read", False), (rebuild_table, "take_over", True),
-    (rebuild.Trial, "_set_aside", True), (rebuild, "commit_offsets", True), (rebuild, "put_in_force", True),
-    (rebuild, "apply_views", False), (rebuild, "apply_views", True),
+    (rebuild_accept.Trial, "_set_aside", True), (rebuild_accept, "commit_offsets", True),
+    (rebuild_accept, "put_in_force", True), (rebuild_accept, "apply_views", False),
+    (rebuild_accept, "apply_views", True),
 ]  # fmt: skip
 """Where accept dies, and whether after the step."""
 
