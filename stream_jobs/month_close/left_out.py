@@ -100,7 +100,7 @@ def names_readable(client: Client) -> Iterator[None]:
             raise
         raise ConfigurationError(
             f"ClickHouse does not let this account read names, which the catalogue's exclusions and free users and "
-            f"`explain --names` need: GRANT {client.database}_names TO its user"
+            f"every --names need: GRANT {client.database}_names TO its user"
         ) from error
 
 

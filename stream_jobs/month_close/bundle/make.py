@@ -1,0 +1,167 @@
+"""Makes the bundle of a report: everything that shows how its numbers came about, to be checked without Rollcall."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import quote
+
+from clickhouse_connect.driver.client import Client
+
+from infra.catalogue import stored_text
+from infra.clickhouse.client import explained
+from infra.errors import CheckFailed, ConfigurationError
+from infra.generation import Generation, generations
+from schemas.calendar import month_name
+from schemas.close import Seal
+from schemas.ledger import Entry
+from schemas.report import Report
+from schemas.settings import Settings
+from stream_jobs.month_close.bundle import sets, tables
+from stream_jobs.month_close.bundle.pack import Pack, replacing
+from stream_jobs.month_close.bundle.readme import FILE as README
+from stream_jobs.month_close.bundle.readme import FORMS, Contents, readme
+from stream_jobs.month_close.bundle.withheld import without_people
+from stream_jobs.month_close.forms.render import render
+from stream_jobs.month_close.report.ledger import Ledger
+from stream_jobs.month_close.report.life import Revision, read_life, standing
+from stream_jobs.month_close.report.store import get_json
+from stream_jobs.month_close.seal import seals, sizes
+
+_LINE = 33
+"""Bytes of a pseudonym and its line feed."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written. `manifest` is the SHA-256 of MANIFEST.sha256, by which others can know the bundle."""
+
+    revision: Revision
+    subjects: int
+    manifest: str
+    withheld: int
+    """How many names were taken out of the catalogue."""
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    report: Report
+    stored: bytes
+    revision: Revision
+    entries: list[Entry]
+    seal: Seal
+    catalogue: str
+    rebuilds: list[Generation]
+
+
+def file_name(agreement: str, month: date, revision: int) -> str:
+    """Such as rollcall-east-2026-10-r1.zip."""
+    return f"rollcall-{quote(agreement, safe='')}-{month_name(month)}-r{revision}.zip"
+
+
+def make_bundle(
+    settings: Settings, client: Client, month: date, agreement: str, revision: int, file: Path, *, names: bool = False
+) -> Made:
+    """Writes the zip of the revision's newest draft; it stands in place of `file` once it is complete.
+
+    The same evidence gives the same bytes. With `names` it says who the pseudonyms are. Raises CheckFailed when the
+    stored set is not the seal's, ConfigurationError when the file cannot be written or names may not be read.
+    """
+    with explained(settings.clickhouse):
+        evidence = _gather(client, month, agreement, revision)
+    try:
+        with replacing(file) as out, Pack(out) as pack:
+            return _write(settings, client, evidence, pack, names=names)
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}; name another, --output FILE") from None
+
+
+def _gather(client: Client, month: date, agreement: str, number: int) -> _Evidence:
+    entries = Ledger(client, agreement, month).entries()
+    revision = read_life(agreement, month, entries).revision(number)
+    if revision is None:
+        raise CheckFailed(f"{agreement} {month_name(month)} has no revision {number}")
+    stored = get_json(client, agreement, month, revision.report)
+    report = Report.model_validate_json(stored)
+    cited = report.seal
+    seal = next((seal for seal in seals(client, month, agreement) if seal.revision == cited.revision), None)
+    if seal is None or seal.digest != cited.digest:
+        raise CheckFailed(
+            f"seal revision {cited.revision} with digest {cited.digest}, which the report is made from, is not in the "
+            "table seals: restore that table"
+        )
+    catalogue = stored_text(client, cited.catalogue_version)
+    if catalogue is None:
+        raise CheckFailed(
+            f"catalogue version {cited.catalogue_version}, which the report is made by, is not stored: restore the "
+            "table catalogue_versions"
+        )
+    rebuilds = [one for one in generations(client) if one.month == month and one.number <= cited.generation]
+    return _Evidence(report, stored, revision, entries, seal, catalogue, rebuilds)
+
+
+def _write(settings: Settings, client: Client, evidence: _Evidence, pack: Pack, *, names: bool) -> Made:
+    e, report, revision, seal = evidence, evidence.report, evidence.revision, evidence.seal
+    catalogue, withheld = (e.catalogue, 0) if names else without_people(e.catalogue)
+    sha256 = hashlib.sha256(e.catalogue.encode()).hexdigest()
+    file = file_name(report.agreement, report.month, report.revision)
+    contents = Contents(report, revision, file, sha256, withheld, names, bool(e.rebuilds))
+    pack.put(README, readme(contents).encode())
+    pack.put("report.json", e.stored)
+    for form in FORMS:
+        pack.put(f"report.{form}", render(report, form, report.language, standing(revision), stored=e.stored))
+    files = tables.subject_files(seal.counts)
+    pack.put("counts.csv", tables.counts_csv(seal.counts, files))
+    pack.put("digests.txt", tables.digest_lines(seal.counts))
+    pack.put("seal.json", seal.model_dump_json(exclude={"counts", "left_out"}, indent=1).encode() + b"\n")
+    pack.put("findings.csv", tables.findings_csv(report.findings))
+    pack.put("ledger.jsonl", b"".join(entry.model_dump_json().encode() + b"\n" for entry in e.entries))
+    pack.put("catalogue.yaml", catalogue.encode())
+    if e.rebuilds:
+        pack.put("rebuilds.jsonl", b"".join(tables.rebuild_line(one) for one in e.rebuilds))
+    if revision.signature:
+        pack.put("approval/statement", revision.statement.encode())
+        pack.put("approval/statement.sig", revision.signature.encode())
+        pack.put("approval/allowed_signers", "".join(f"{line}\n" for line in revision.allowed_signers).encode())
+    if names:
+        _put(pack, "names.csv", tables.NAMES, _names(settings, client, seal), about=512 * sum(sizes(seal).values()))
+    left_out = (tables.left_out_rows(piece) for piece in sets.left_out(settings.clickhouse, client, seal))
+    _put(pack, "left_out.csv", tables.LEFT_OUT, left_out, about=512 * sum(part.subjects for part in seal.left_out))
+    subjects = _put_subjects(settings, client, seal, files, pack)
+    return Made(revision, subjects, pack.finish(), withheld)
+
+
+def _put(pack: Pack, name: str, columns: tuple[str, ...], rows: Iterator[bytes], about: int) -> None:
+    with pack.member(name, about) as out:
+        out.write(tables.header(columns))
+        for some in rows:
+            out.write(some)
+
+
+def _put_subjects(
+    settings: Settings, client: Client, seal: Seal, files: dict[tuple[str, str], str], pack: Pack
+) -> int:
+    """A file for each cell. Raises CheckFailed when one does not give the seal's digest."""
+    owed = {(c.tenant, c.sku): c for c in seal.counts}
+    pieces = sets.counted(settings.clickhouse, client, seal)
+    for cell, parts in groupby(pieces, lambda piece: (piece.tenant, piece.sku)):
+        with pack.member(files[cell], _LINE * owed[cell].active_users) as out:
+            for part in parts:
+                out.write(part.text.encode())
+        if out.sha256 == owed[cell].digest:
+            del owed[cell]
+    if owed:
+        tenant, sku = min(owed)
+        raise CheckFailed(
+            f"what is stored of {tenant} {sku} does not give the digest of seal revision {seal.revision}: "
+            f"`rollcall verify {month_name(seal.month)}` says what is wrong; no bundle was made"
+        )
+    return sum(c.active_users for c in seal.counts)
+
+
+def _names(settings: Settings, client: Client, seal: Seal) -> Iterator[bytes]:
+    return (tables.names_rows(rows) for rows in sets.names(settings.clickhouse, client, seal, sizes(seal)))

@@ -1,0 +1,217 @@
+"""The bundle of a closed, signed, approved month, checked with exactly the commands of its README and no Rollcall."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.main import main
+from infra.errors import CheckFailed
+from infra.generation import Generation, put_in_force
+from stream_jobs.month_close.barrier import Waiting
+from stream_jobs.month_close.bundle.make import make_bundle
+from stream_jobs.month_close.close import close_month
+from stream_jobs.month_close.report import draft as drafting
+from stream_jobs.month_close.report.act import adjust
+from stream_jobs.month_close.report.approve import approve
+from stream_jobs.month_close.seal import newest_seal
+from tests.integration.closing import OCTOBER, Login, World
+from tests.integration.command import environment
+
+ALICE = "alice@provider.example"
+AT = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
+SEPTEMBER = date(2026, 9, 1)
+CATALOGUE = """
+# u1 is the boss
+programmes: {{csp: {{time_zone: Asia/Tokyo}}}}
+tenants:
+  - {{id: "a/b:c+d", name: 'A "quoted", {{Ltd}} 株式会社'}}
+  - {{id: a, name: A}}
+  - {{id: A, name: the other A}}
+skus:
+  - {{id: S1, name: one, programme: csp, family: f, deployment: cloud}}
+  - {{id: "S/1:x+y", name: two, programme: csp, family: f, deployment: cloud}}
+free_users:
+  - {{tenant: a, subject: u1, reason: own-staff}}
+rules:
+  - {{id: minimum, kind: family_minimum, valid_from: 2026-10, source: a page, action: add_line}}
+agreements:
+  - id: east/1
+    programme: csp
+    partner: {{name: Provider}}
+    distributor: {{name: Distributor}}
+    contract_date: 2026-01-01
+    approval: {{by: ssh-signature, approvers: [{alice}], allowed_signers: ['{alice} {options}{key}']}}
+"""
+LOGINS = [
+    *(Login("a/b:c+d", "S/1:x+y", f"v{i}") for i in range(7)), *(Login("a", "S1", f"u{i}") for i in range(5)),
+    *(Login("A", "S1", f"w{i}") for i in range(3)),
+]  # fmt: skip
+
+
+@pytest.fixture
+def world(make_settings: Callable[..., Any], tmp_path: Path) -> World:
+    """October has logins, of whom a's u1 is free; September has none. Nothing is closed yet."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    key = " ".join((tmp_path / "key.pub").read_text().split()[:2])
+    options = 'valid-after="20200101" '
+    world = World(make_settings(CATALOGUE.format(alice=ALICE, key=key, options=options), kafka={"partitions": 1}))
+    world.client.insert(
+        "subject_names", [[login.tenant, login.subject, login.user] for login in LOGINS],
+        column_names=["tenant", "subject", "name"],
+    )  # fmt: skip
+    world.push(*LOGINS)
+    return world
+
+
+def approved(world: World, tmp_path: Path, month: date) -> None:
+    close_month(
+        world.settings, month, agreement="east/1", tell=print, waiting=Waiting(5.0), work=lambda: world.read_on()
+    )
+    drafting.draft(world.settings, world.client, month, "east/1", actor="bob", at=AT)
+    if month == OCTOBER:
+        adjust(
+            world.settings, world.client, month, "east/1", tenant="a", sku="S1", quantity=-2, reason="credit",
+            text="as agreed", actor="bob", at=AT,
+        )  # fmt: skip
+    approve(world.settings, world.client, month, "east/1", at=AT, sign_with=tmp_path / "key")
+
+
+def made(world: World, file: Path, month: date = OCTOBER, **more: Any) -> Path:
+    make_bundle(world.settings, world.client, month, "east/1", 1, file, **more)
+    return file
+
+
+def unzipped(file: Path) -> Path:
+    folder = file.with_suffix("")
+    subprocess.run(["unzip", "-q", file, "-d", folder], check=True)
+    return folder
+
+
+def commands(folder: Path) -> str:
+    return "\n".join(line for line in (folder / "README.txt").read_text().splitlines() if line.startswith("    "))
+
+
+def check(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["env", "-i", "PATH=/usr/bin:/bin", "bash", "-e"], input=script, cwd=folder, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+def holds(folder: Path) -> None:
+    done = check(folder, commands(folder))
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert done.stdout.splitlines()[-1] == "everything holds"
+    assert ALICE in done.stdout
+
+
+def test_a_bundle_is_checked_with_nothing_but_its_readme(world: World, tmp_path: Path) -> None:
+    approved(world, tmp_path, OCTOBER)
+    file = made(world, tmp_path / "one.zip")
+    assert made(world, tmp_path / "two.zip").read_bytes() == file.read_bytes()
+    folder = unzipped(file)
+    holds(folder)
+    script = commands(folder)
+
+    with (folder / "counts.csv").open() as lines:
+        cells = {(row["tenant"], row["sku"]): row for row in csv.DictReader(lines)}
+    assert {cell: int(row["count"]) for cell, row in cells.items()} == {
+        ("a/b:c+d", "S/1:x+y"): 7, ("a", "S1"): 4, ("A", "S1"): 3,
+    }  # fmt: skip
+    counted = {
+        (*cell, bytes.fromhex(line))
+        for cell, row in cells.items() for line in (folder / row["file"]).read_text().split()
+    }
+    free = Login("a", "S1", "u1")
+    assert counted == {(x.tenant, x.sku, x.subject) for x in LOGINS} - {("a", "S1", free.subject)}
+    assert (folder / "left_out.csv").read_text().splitlines()[1:] == [f"a,S1,{free.subject.hex()},free,own-staff"]
+    seal = newest_seal(world.client, OCTOBER, "east/1")
+    assert seal is not None
+    assert hashlib.sha256((folder / "digests.txt").read_bytes()).hexdigest() == seal.digest
+
+    everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"boss" not in everything
+    assert b"subject: u1" not in everything
+
+    for member in sorted(path for path in folder.rglob("*") if path.is_file()):
+        before = member.read_bytes()
+        if not before:
+            continue
+        for place in (0, len(before) // 2, len(before) - 1):
+            member.write_bytes(before[:place] + bytes([before[place] ^ 0x20]) + before[place + 1 :])
+            assert check(folder, script).returncode != 0, f"{member.name} was changed at {place}, and nothing says so"
+        member.write_bytes(before)
+    (folder / "subjects" / "more.txt").write_text("")
+    assert "does not list exactly" in check(folder, script).stderr
+    (folder / "subjects" / "more.txt").unlink()
+
+    # Changed in one place and the manifest made anew: what is bound to what is signed still shows it.
+    first = next(row["file"] for row in cells.values())
+    bound = ["report.json", "digests.txt", "counts.csv", first, "approval/statement", "approval/allowed_signers"]
+    for name in bound:
+        before = (folder / name).read_bytes()
+        place = before.rindex(b"3") if name.endswith(("n", "t")) and b"3" in before else len(before) - 9
+        (folder / name).write_bytes(before[:place] + b"4" + before[place + 1 :])
+        manifest_anew(folder)
+        assert check(folder, script).returncode != 0, f"{name} was changed with its manifest, and nothing says so"
+        (folder / name).write_bytes(before)
+    manifest_anew(folder)
+    holds(folder)
+
+
+def test_a_zero_report_names_rebuilds_and_a_set_that_is_not_the_seals(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environment(world.settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["report", "bundle", *arguments])
+        captured = capsys.readouterr()
+        assert not ended.value.code, captured.err
+        return captured.err
+
+    approved(world, tmp_path, SEPTEMBER)
+    run("2026-09")
+    folder = unzipped(tmp_path / "rollcall-east%2F1-2026-09-r1.zip")
+    holds(folder)
+    assert (folder / "digests.txt").read_bytes() == b""
+
+    approved(world, tmp_path, OCTOBER)
+    voids = '[{"source":"/x","from":"2026-10-05T01:00:00Z","to":"2026-10-05T02:00:00Z","reason":"a load test"}]'
+    put_in_force(world.client, Generation(number=1, month=OCTOBER, voids=voids, reason="a bad hour", actor="bob"))
+    said = run("2026-10", "--names", "--output", "named.zip")
+    folder = unzipped(tmp_path / "named.zip")
+    holds(folder)
+    assert hashlib.sha256((folder / "MANIFEST.sha256").read_bytes()).hexdigest() in said
+    with (folder / "names.csv").open() as lines:
+        assert {tuple(row.values()) for row in csv.DictReader(lines)} == {
+            (x.tenant, x.sku, x.subject.hex(), x.user) for x in LOGINS
+        }  # fmt: skip
+    assert "u1 is the boss" in (folder / "catalogue.yaml").read_text(), "with names the catalogue is as stored"
+    assert '"reason": "a load test"' in (folder / "rebuilds.jsonl").read_text()
+
+    before, there = (tmp_path / "named.zip").read_bytes(), sorted(tmp_path.iterdir())
+    some = LOGINS[-1].subject.hex()
+    world.client.command("DELETE FROM seal_subjects WHERE subject = unhex(%(some)s)", parameters={"some": some})
+    with pytest.raises(CheckFailed, match="does not give the digest of seal revision 1"):
+        made(world, tmp_path / "named.zip")
+    assert ((tmp_path / "named.zip").read_bytes(), sorted(tmp_path.iterdir())) == (before, there)
+
+
+def manifest_anew(folder: Path) -> None:
+    with (folder / "MANIFEST.sha256").open("w") as out:
+        subprocess.run(
+            ["bash", "-c", "find . -type f ! -name MANIFEST.sha256 -exec sha256sum {} + | LC_ALL=C sort -k 2"],
+            cwd=folder, stdout=out, check=True,
+        )  # fmt: skip
