@@ -93,7 +93,7 @@ def _facts(report: Report, w: Words, standing: Standing) -> list[list[str]]:
         ("month", w.month(report.month)),
         ("purchase_order", report.purchase_order or ""),
         ("due", w.day(report.due.day)),
-        ("revision", w("sentence.draft", revision=report.revision, draft=report.draft)),
+        ("revision", revision_of(report, w, standing)),
         ("state", w(f"state.{standing.state}")),
         ("programme", f"{report.programme} · {report.channel}"),
         ("contract_date", w.day(report.contract_date) if report.contract_date else ""),
@@ -102,6 +102,12 @@ def _facts(report: Report, w: Words, standing: Standing) -> list[list[str]]:
                    catalogue=report.seal.catalogue_version)),
     ]  # fmt: skip
     return [[w(f"label.{name}"), text] for name, text in facts if text]
+
+
+def revision_of(report: Report, w: Words, standing: Standing) -> str:
+    """With the draft's number for as long as it is one."""
+    key = "draft" if standing.state in ("open", "draft") else "revision"
+    return w(f"sentence.{key}", revision=report.revision, draft=report.draft)
 
 
 def _correction(report: Report, w: Words) -> dict[str, Any]:

@@ -1,217 +1,239 @@
-"""The report as a workbook: what is ordered on the first sheet, then the lines, findings and adjustments.
+"""The report as a spreadsheet: sheets for the report, its lines, findings and adjustments.
 
-Numbers and days are cells that can be calculated with, in the format of the language. A customer's text is always a
-text, also where it begins with `=`. The same report and standing give the same bytes.
+Texts are written as texts, whatever they begin with; numbers and days as such, so that the reader's program formats
+and sums them. The same bytes each time: nothing in the file is taken from a clock.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import xlsxwriter
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
 
 from schemas.agreement import Language
-from schemas.report import Quantities, Report, Standing
-from stream_jobs.month_close.forms.page import QUANTITIES, page
+from schemas.report import Report, Standing
+from stream_jobs.month_close.forms.page import QUANTITIES, revision_of
 from stream_jobs.month_close.forms.words import Words, words
 
-Cell = str | int | date | None
-
-_INK, _PALE = "#1B3A5C", "#EDF1F6"
-_DAYS: dict[Language, str] = {"en": "d mmmm yyyy", "ja": 'yyyy"年"m"月"d"日"', "nl": "d mmmm yyyy"}
-_LCIDS: dict[Language, str] = {"en": "[$-809]", "ja": "[$-411]", "nl": "[$-413]"}
-"""So that a month's name is written in the report's language, whatever the reader's is."""
-_WIDEST = 60
+Value = str | int | date
+_DAYS: Mapping[Language, str] = {"en": "[$-809]d mmmm yyyy", "ja": 'yyyy"年"m"月"d"日"', "nl": "[$-413]d mmmm yyyy"}
+_MONTHS: Mapping[Language, str] = {"en": "[$-809]mmmm yyyy", "ja": 'yyyy"年"m"月"', "nl": "[$-413]mmmm yyyy"}
+_ACCENT, _SOFT, _RULE = "#1F3A5F", "#EEF2F7", "#C3CCD8"
 
 
 def workbook(report: Report, language: Language, standing: Standing, stored: bytes) -> bytes:
-    """The bytes of an XLSX file. `stored` is the report's JSON, whose SHA-256 is printed."""
-    target = io.BytesIO()
-    w = words(language)
-    with xlsxwriter.Workbook(target, {"in_memory": True, "strings_to_formulas": False}) as book:
+    """`stored` is the report's JSON, whose SHA-256 is on the first sheet."""
+    out, w = io.BytesIO(), words(language)
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         book.set_properties({
-            "title": f"{w('title.report')} {report.agreement} {w.month(report.month)}", "author": report.partner.name,
+            "title": f"{w('title.report')} {w.month(report.month)}", "author": report.partner.name,
             "created": datetime(report.month.year, report.month.month, 1, tzinfo=UTC).replace(tzinfo=None),
         })  # fmt: skip
-        styles = _Styles(book, language)
-        _order(_Sheet(book, styles, w("sheet.report")), report, w, standing, stored)
-        _lines(_Sheet(book, styles, w("sheet.lines")), report, w)
-        _findings(_Sheet(book, styles, w("sheet.findings")), report, w)
-        _adjustments(_Sheet(book, styles, w("sheet.adjustments")), report, w)
-    return target.getvalue()
+        book.set_size(2400, 1400)
+        pen = _Pen(book, w)
+        _report(pen, report, standing, stored)
+        _lines(pen, report)
+        _findings(pen, report)
+        _adjustments(pen, report)
+    return out.getvalue()
 
 
-class _Styles:
-    def __init__(self, book: xlsxwriter.Workbook, language: Language) -> None:
-        font = {"font_name": "Yu Gothic" if language == "ja" else "Calibri", "font_size": 10, "valign": "top"}
+class _Pen:
+    """Writes values and tables into sheets, in the styles of this workbook."""
 
-        def style(**more: Any) -> Format:
-            return book.add_format({**font, **more})
+    def __init__(self, book: Any, w: Words) -> None:
+        font = {"font_name": "Yu Gothic" if w.language == "ja" else "Calibri", "font_size": 10, "valign": "top"}
+        count = {"num_format": "#,##0;−#,##0;0"}
+        rule, strong = {"bottom": 1, "bottom_color": _RULE}, {"bold": True, "bg_color": _SOFT}
+        styles: dict[str, dict[str, Any]] = {
+            "title": {"bold": True, "font_size": 16, "font_color": _ACCENT},
+            "heading": {"bold": True, "font_size": 12, "font_color": _ACCENT},
+            "label": {"font_color": "#5B6675"}, "text": {}, "bold": {"bold": True},
+            "day": {"num_format": _DAYS[w.language], "align": "left"},
+            "month": {"num_format": _MONTHS[w.language], "align": "left"},
+            "whole": {"num_format": "0", "align": "left"},
+            "head": {"bold": True, "font_color": "#FFFFFF", "bg_color": _ACCENT, "text_wrap": True},
+            "head_number": {"bold": True, "font_color": "#FFFFFF", "bg_color": _ACCENT, "align": "right"},
+            "cell": rule, "wrap": {**rule, "text_wrap": True}, "number": {**rule, **count},
+            "result": {**rule, **count, **strong}, "sum": {**count, **strong, "top": 1},
+            "sum_text": {**strong, "top": 1},
+        }  # fmt: skip
+        self.book, self.w = book, w
+        self.style = {name: book.add_format({**font, **own}) for name, own in styles.items()}
 
-        self.text, self.wrapped = style(), style(text_wrap=True)
-        self.number = style(num_format="#,##0;-#,##0;0")
-        self.day = style(num_format=_LCIDS[language] + _DAYS[language], align="left")
-        self.total, self.total_number = style(bold=True, top=1), style(bold=True, top=1, num_format="#,##0")
-        self.head = style(bold=True, font_color="#FFFFFF", bg_color=_INK)
-        self.head_number = style(bold=True, font_color="#FFFFFF", bg_color=_INK, align="right")
-        self.label = style(font_color="#5A6675")
-        self.title = style(bold=True, font_size=18, font_color=_INK)
-        self.section = style(bold=True, font_size=12, font_color=_INK)
-        self.mark = style(bold=True, font_size=18, font_color="#B3261E")
-        self.code = style(font_name="Consolas", font_size=8, font_color="#5A6675")
+    def sheet(self, key: str, widths: Sequence[int], *, landscape: bool = False) -> Any:
+        sheet = self.book.add_worksheet(self.w(f"sheet.{key}"))
+        for column, width in enumerate(widths):
+            sheet.set_column(column, column, width)
+        sheet.set_paper(9)
+        sheet.hide_gridlines(2)
+        sheet.fit_to_pages(1, 0)
+        sheet.set_footer("&L&8&A&R&8&P / &N")
+        if landscape:
+            sheet.set_landscape()
+        return sheet
 
+    def write(self, sheet: Any, row: int, column: int, value: Value, style: str) -> None:
+        if isinstance(value, str):
+            sheet.write_string(row, column, value, self.style[style])
+        elif isinstance(value, int):
+            sheet.write_number(row, column, value, self.style[style])
+        else:
+            sheet.write_datetime(row, column, datetime(value.year, value.month, value.day), self.style[style])
 
-class _Sheet:
-    """Writes from the top to the bottom, and remembers how wide each column must be."""
+    def head(self, sheet: Any, row: int, labels: Sequence[str], numbers: int = 0) -> None:
+        """One row of column titles; the last `numbers` of them stand over quantities."""
+        for column, label in enumerate(labels):
+            style = "head_number" if column >= len(labels) - numbers else "head"
+            self.write(sheet, row, column, label, style)
 
-    def __init__(self, book: xlsxwriter.Workbook, styles: _Styles, name: str) -> None:
-        self.sheet: Worksheet = book.add_worksheet(name)
-        self.styles, self.row = styles, 0
-        self._widths: dict[int, int] = {}
-        self.sheet.set_paper(9)
-        self.sheet.set_landscape()
-        self.sheet.fit_to_pages(1, 0)
-        self.sheet.set_margins(0.5, 0.5, 0.6, 0.6)
-        self.sheet.hide_gridlines(2)
+    def rows(self, sheet: Any, row: int, rows: Iterable[Sequence[Value]], wrap: frozenset[int] = frozenset(),
+             result: int | None = None) -> int:  # fmt: skip
+        """Returns the row behind them. `result` is the column that stands out."""
+        for values in rows:
+            for column, value in enumerate(values):
+                style = "wrap" if column in wrap else "cell"
+                if isinstance(value, int):
+                    style = "result" if column == result else "number"
+                self.write(sheet, row, column, value, style)
+            row += 1
+        return row
 
-    def put(self, cells: Sequence[Cell], *, total: bool = False, wrap: int | None = None) -> None:
-        """A row of values; column `wrap` may take several lines."""
-        for column, value in enumerate(cells):
-            self._cell(column, value, total, column == wrap)
-        self.row += 1
-
-    def head(self, cells: Sequence[str], numbers: Iterable[int]) -> None:
-        """The names of the columns; those of numbers stand to the right."""
-        right = set(numbers)
-        for column, text in enumerate(cells):
-            self._fit(column, text)
-            self.sheet.write_string(
-                self.row, column, text, self.styles.head_number if column in right else self.styles.head
-            )
-        self.row += 1
-
-    def line(self, text: str, style: Format) -> None:
-        """A text across the sheet, which widens no column."""
-        self.sheet.write_string(self.row, 0, text, style)
-        self.row += 1
-
-    def finish(self, repeat: int | None = None) -> None:
-        """`repeat`: the row of column names, kept in sight and printed on each page."""
-        for column, width in self._widths.items():
-            self.sheet.set_column(column, column, min(max(width, 8), _WIDEST) + 2)
-        if repeat is not None:
-            self.sheet.freeze_panes(repeat + 1, 0)
-            self.sheet.repeat_rows(repeat)
-        self.sheet.set_footer("&L&A&R&P / &N")
-
-    def _cell(self, column: int, value: Cell, total: bool, wrap: bool) -> None:
-        s = self.styles
-        if isinstance(value, int):
-            self._fit(column, f"{value:,}")
-            self.sheet.write_number(self.row, column, value, s.total_number if total else s.number)
-        elif isinstance(value, date):
-            self._fit(column, "30 september 2026")
-            self.sheet.write_datetime(self.row, column, datetime(value.year, value.month, value.day), s.day)
-        elif value is not None:
-            self._fit(column, value)
-            self.sheet.write_string(self.row, column, value, s.total if total else s.wrapped if wrap else s.text)
-
-    def _fit(self, column: int, text: str) -> None:
-        # A Japanese character is as wide as two Latin ones.
-        width = sum(2 if ord(character) > 0x2E7F else 1 for character in text)
-        self._widths[column] = max(self._widths.get(column, 0), width)
+    def labels(self, *names: str) -> list[str]:
+        return [self.w(f"label.{name}") for name in names]
 
 
-def _order(sheet: _Sheet, report: Report, w: Words, standing: Standing, stored: bytes) -> None:
-    printed = page(report, w, standing, stored)
-    sheet.line(f"{printed['title']} · {printed['subtitle']}", sheet.styles.title)
-    if printed["mark"]:
-        sheet.line(printed["mark"], sheet.styles.mark)
-    sheet.row += 1
-    for party in (printed["from"], printed["to"]):
-        sheet.put([party["label"], party["name"]])
-        for line in party["lines"]:
-            sheet.put([None, line])
-    for label, text in printed["facts"]:
-        sheet.put([label, report.due.day if label == w("label.due") else text])
-    if printed["zero"]:
-        sheet.line(printed["zero"], sheet.styles.section)
-    if report.correction is not None:
-        sheet.line(printed["correction"]["text"], sheet.styles.section)
-    sheet.row += 1
-    sheet.line(w("heading.order"), sheet.styles.section)
-    sheet.head([w("label.sku"), w("label.product"), *_heads(w)], range(2, 9))
-    for sku in report.skus:
-        sheet.put([sku.sku, sku.sku_name, *_quantities(sku)])
-    sheet.put([w("label.total"), "", *_quantities(report.total)], total=True)
-    sheet.line(w("sentence.parts"), sheet.styles.label)
-    sheet.row += 1
-    sheet.line(w("heading.families"), sheet.styles.section)
-    sheet.head([w("label.family"), w("label.deployment"), *_heads(w)], range(2, 9))
-    for family in report.families:
-        sheet.put([family.family, w(f"deployment.{family.deployment}"), *_quantities(family)])
-    sheet.row += 1
-    sheet.line(w("heading.approval"), sheet.styles.section)
-    for row in printed["approval"]["rows"]:
-        sheet.put(row)
-    sheet.row += 1
-    for label, digest in printed["footer"]["digests"]:
-        sheet.line(f"{label} {digest}", sheet.styles.code)
-    sheet.finish()
+def _report(pen: _Pen, report: Report, standing: Standing, stored: bytes) -> None:
+    w = pen.w
+    sheet = pen.sheet("report", [22, 34, 14, *[11] * len(QUANTITIES)], landscape=True)
+    pen.write(sheet, 0, 0, w("title.correction" if report.correction else "title.report"), "title")
+    sheet.set_row(0, 24)
+    row = 2
+    for label, value, style in _facts(report, w, standing, stored):
+        pen.write(sheet, row, 0, label, "label")
+        pen.write(sheet, row, 1, value, style)
+        row += 1
+    if report.zero:
+        row += 1
+        pen.write(sheet, row, 0, w("sentence.zero", month=w.month(report.month)), "bold")
+        row += 1
+    if report.correction:
+        row = _correction(pen, sheet, row + 1, report)
+    last = 2 + len(QUANTITIES)
+    if report.skus:
+        row += 1
+        pen.write(sheet, row, 0, w("heading.order"), "heading")
+        pen.head(sheet, row + 1, pen.labels("sku", "product", "unit", *QUANTITIES), len(QUANTITIES))
+        rows: list[list[Value]] = [
+            [s.sku, s.sku_name, w(f"unit.{s.unit}"), *(getattr(s, q) for q in QUANTITIES)] for s in report.skus
+        ]
+        row = pen.rows(sheet, row + 2, rows, result=last)
+        totals: list[Value] = [w("label.total"), "", "", *(getattr(report.total, q) for q in QUANTITIES)]
+        for column, value in enumerate(totals):
+            pen.write(sheet, row, column, value, "sum" if isinstance(value, int) else "sum_text")
+        row += 2
+        pen.write(sheet, row, 0, w("heading.families"), "heading")
+        pen.head(sheet, row + 1, [*pen.labels("family", "deployment"), "", *pen.labels(*QUANTITIES)], len(QUANTITIES))
+        families: list[list[Value]] = [
+            [f.family, w(f"deployment.{f.deployment}"), "", *(getattr(f, q) for q in QUANTITIES)]
+            for f in report.families
+        ]
+        row = pen.rows(sheet, row + 2, families, result=last)
+    row += 1
+    pen.write(sheet, row, 0, w("sentence.parts"), "label")
+    if report.set_aside:
+        row += 2
+        pen.write(sheet, row, 0, w("heading.set_aside"), "heading")
+        pen.head(sheet, row + 1, pen.labels("reason", "source", "events"), 1)
+        pen.rows(sheet, row + 2, [[s.reason, s.source, s.events] for s in report.set_aside])
 
 
-def _lines(sheet: _Sheet, report: Report, w: Words) -> None:
-    names = ("customer", "customer", "sku", "product", "family", "deployment", "unit", "tier")
-    sheet.head([*(w(f"label.{name}") for name in names), *_heads(w), w("label.rule")], range(8, 15))
-    for line in report.lines:
-        rule = f"{line.rule.id}: {line.rule.source}" if line.rule else ""
-        sheet.put([
-            line.tenant, line.tenant_name, line.sku, line.sku_name, line.family, w(f"deployment.{line.deployment}"),
-            w(f"unit.{line.unit}"), line.tier, *_quantities(line), rule,
-        ])  # fmt: skip
-    sheet.put([w("label.total"), *[""] * 7, *_quantities(report.total)], total=True)
-    sheet.finish(repeat=0)
+def _facts(report: Report, w: Words, standing: Standing, stored: bytes) -> list[tuple[str, Value, str]]:
+    """Label, value and style, top to bottom; those without a value are left out."""
+
+    def when(text: str) -> str:
+        return f"{w.moment(text, report.time_zone)} ({report.time_zone})" if text else ""
+
+    facts: list[tuple[str, Value | None, str]] = [
+        ("from", report.partner.name, "bold"), ("to", report.distributor.name, "bold"),
+        ("agreement", report.agreement, "text"), ("month", report.month, "month"),
+        ("purchase_order", report.purchase_order, "text"), ("due", report.due.day, "day"),
+        ("revision", revision_of(report, w, standing), "text"),
+        ("state", w(f"state.{standing.state}"), "bold"),
+        ("programme", report.programme, "text"), ("channel", report.channel, "text"),
+        ("contract_date", report.contract_date, "day"), ("time_zone", report.time_zone, "text"),
+        ("prepared", _joined(standing.prepared_by, when(standing.prepared_at)), "text"),
+        ("approved", _joined(standing.approved_by, when(standing.approved_at)) or w("sentence.not_approved"), "text"),
+        ("how", w(f"how.{standing.approved_how}") if standing.approved_how else None, "text"),
+        ("submitted", when(standing.submitted_at), "text"), ("receipt", standing.receipt, "text"),
+        ("seal_digest", report.seal.digest, "text"), ("report_sha256", hashlib.sha256(stored).hexdigest(), "text"),
+    ]
+    return [(w(f"label.{name}"), value, style) for name, value, style in facts if value]
 
 
-def _findings(sheet: _Sheet, report: Report, w: Words) -> None:
-    sheet.head([w(f"label.{name}") for name in ("severity", "remark", "explanation", "rule", "waived")], ())
-    for finding in report.findings:
-        waived, rule = finding.waived, finding.rule
-        sheet.put(
-            [
-                w(f"severity.{finding.severity}"), w.kind(finding.kind), finding.text,
-                f"{rule.id}: {rule.source}" if rule else "",
-                f"{waived.actor}: {waived.text} ({waived.reason})" if waived else "",
-            ],
-            wrap=2,
-        )  # fmt: skip
-    for aside in report.set_aside:
-        sheet.put(["", w("heading.set_aside"), f"{aside.source}: {aside.reason}", "", aside.events])
-    sheet.finish(repeat=0)
+def _correction(pen: _Pen, sheet: Any, row: int, report: Report) -> int:
+    correction, w = report.correction, pen.w
+    assert correction is not None
+    pen.write(sheet, row, 0, w("heading.correction"), "heading")
+    text = w("sentence.corrects", revision=report.revision, before=correction.of_revision, reason=correction.reason)
+    pen.write(sheet, row + 1, 0, text, "text")
+    if not correction.differences:
+        pen.write(sheet, row + 2, 0, w("sentence.nothing_changes"), "text")
+        return row + 3
+    pen.head(sheet, row + 2, pen.labels("customer", "sku", "before", "after", "difference"), 3)
+    rows = [[d.tenant, d.sku, d.before, d.after, d.after - d.before] for d in correction.differences]
+    return pen.rows(sheet, row + 3, rows, result=4)
 
 
-def _adjustments(sheet: _Sheet, report: Report, w: Words) -> None:
-    names = ("customer", "sku", "quantity", "reason", "explanation", "actor")
-    sheet.head([w(f"label.{name}") for name in names], [2])
-    for a in report.adjustments:
-        sheet.put([a.tenant, a.sku, a.quantity, a.reason, a.text, a.actor], wrap=4)
-    if report.correction is not None:
-        sheet.row += 1
-        sheet.line(w("heading.correction"), sheet.styles.section)
-        sheet.head([w(f"label.{name}") for name in ("customer", "sku", "before", "after", "difference")], [2, 3, 4])
-        for d in report.correction.differences:
-            sheet.put([d.tenant, d.sku, d.before, d.after, d.after - d.before])
-    sheet.finish(repeat=0)
+def _lines(pen: _Pen, report: Report) -> None:
+    names = ("customer", "sku", "product", "family", "deployment", "unit", "tier", *QUANTITIES, "rule")
+    sheet = pen.sheet("lines", [18, 28, 24, 30, 12, 12, 10, 8, *[11] * len(QUANTITIES), 18], landscape=True)
+    labels = pen.labels(*names)
+    labels.insert(0, f"{labels[0]} (id)")
+    pen.head(sheet, 0, labels)
+    sheet.freeze_panes(1, 0)
+    sheet.repeat_rows(0)
+    rows: list[list[Value]] = [
+        [
+            line.tenant, line.tenant_name, line.sku, line.sku_name, line.family, pen.w(f"deployment.{line.deployment}"),
+            pen.w(f"unit.{line.unit}"), line.tier, *(getattr(line, q) for q in QUANTITIES),
+            line.rule.id if line.rule else "",
+        ]
+        for line in report.lines
+    ]  # fmt: skip
+    pen.rows(sheet, 1, rows, result=len(labels) - 2)
+    if rows:
+        sheet.autofilter(0, 0, len(rows), len(labels) - 1)
 
 
-def _heads(w: Words) -> list[str]:
-    return [w(f"label.{name}") for name in QUANTITIES]
+def _findings(pen: _Pen, report: Report) -> None:
+    sheet = pen.sheet("findings", [12, 26, 70, 34, 40], landscape=True)
+    pen.head(sheet, 0, [pen.w("label.severity"), "", *pen.labels("remark", "rule", "waived")])
+    sheet.freeze_panes(1, 0)
+    sheet.repeat_rows(0)
+    rows = [
+        [
+            pen.w(f"severity.{f.severity}"), pen.w.kind(f.kind), f.text,
+            f"{f.rule.id}: {f.rule.source}" if f.rule else "",
+            f"{f.waived.actor}: {f.waived.text} ({f.waived.reason})" if f.waived else "",
+        ]
+        for f in report.findings
+    ]  # fmt: skip
+    pen.rows(sheet, 1, rows, wrap=frozenset({1, 2, 3, 4}))
 
 
-def _quantities(q: Quantities) -> list[int]:
-    return [getattr(q, name) for name in QUANTITIES]
+def _adjustments(pen: _Pen, report: Report) -> None:
+    sheet = pen.sheet("adjustments", [20, 24, 11, 20, 60, 24], landscape=True)
+    pen.head(sheet, 0, pen.labels("customer", "sku", "quantity", "reason", "explanation", "actor"))
+    sheet.freeze_panes(1, 0)
+    sheet.repeat_rows(0)
+    rows = [[a.tenant, a.sku, a.quantity, a.reason, a.text, a.actor] for a in report.adjustments]
+    pen.rows(sheet, 1, rows, wrap=frozenset({4}))
+
+
+def _joined(*texts: str) -> str:
+    return ", ".join(text for text in texts if text)
