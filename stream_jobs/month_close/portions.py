@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-MOST_ROWS = 1_500_000
-"""About 100 bytes each, held twice while a portion is sorted."""
+MOST_ROWS = 3_000_000
+"""A portion is stored as one part. It needs about 1 GB while it is sorted; smaller ones would be merged at once, beside
+the close that reads them."""
 _BYTES = 256
 
 
