@@ -185,7 +185,7 @@ def _correction(pen: _Pen, sheet: Any, row: int, report: Report) -> int:
         pen.write(sheet, row + 2, 0, w("sentence.nothing_changes"), "text")
         return row + 3
     pen.head(sheet, row + 2, pen.labels("customer", "sku", "before", "after", "difference"), 3)
-    rows = [[d.tenant, d.sku, d.before, d.after, d.after - d.before] for d in correction.differences]
+    rows: list[list[Value]] = [[d.tenant, d.sku, d.before, d.after, d.after - d.before] for d in correction.differences]
     return pen.rows(sheet, row + 3, rows, result=4)
 
 
@@ -231,7 +231,7 @@ def _adjustments(pen: _Pen, report: Report) -> None:
     pen.head(sheet, 0, pen.labels("customer", "sku", "quantity", "reason", "explanation", "actor"))
     sheet.freeze_panes(1, 0)
     sheet.repeat_rows(0)
-    rows = [[a.tenant, a.sku, a.quantity, a.reason, a.text, a.actor] for a in report.adjustments]
+    rows: list[list[Value]] = [[a.tenant, a.sku, a.quantity, a.reason, a.text, a.actor] for a in report.adjustments]
     pen.rows(sheet, 1, rows, wrap=frozenset({4}))
 
 
