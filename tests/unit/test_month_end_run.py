@@ -13,8 +13,9 @@ from schemas.ledger import Act, Approved, Attempted, Drafted, Ended, Entry, Noti
 from schemas.settings import Settings
 from stream_jobs.month_close.report.life import read_life
 from stream_jobs.month_close.unattended import run
+from stream_jobs.month_close.unattended.behind import SealHead
 from stream_jobs.month_close.unattended.calendar import Calendar
-from stream_jobs.month_close.unattended.picture import Picture, SealHead
+from stream_jobs.month_close.unattended.picture import Picture
 from stream_jobs.month_close.unattended.plan import Matter, Step, notice_key
 from stream_jobs.month_close.unattended.run import MonthEnd
 from stream_jobs.month_close.unattended.steps import Done
@@ -67,7 +68,7 @@ class Books:
         for id, acts in self.acts.items():
             entries = [Entry(place=i, at=SETTLED, actor="month-end", act=act) for i, act in enumerate(acts, start=1)]
             lives[id, MONTH] = read_life(id, MONTH, entries)
-        head = SealHead(1, 1, 1, SETTLED)
+        head = SealHead(1, 1, 1, False, SETTLED)
         seals = {(id, MONTH): head for id, acts in self.acts.items() if acts}
         only_february = self.catalogue.model_copy(update={
             "agreements": [a.model_copy(update={"valid_to": date(2026, 3, 1)}) for a in self.catalogue.agreements],

@@ -38,6 +38,8 @@ SIDES = [
 ]
 ZERO = ("us-2024", date(YEAR, 2, 1))
 """Nobody logs in to anything of this agreement in this month."""
+UNCOVERED = ("nl-2024", date(YEAR, 4, 1))
+"""An excluded user's login on a day that the exclusion does not cover comes in behind the draft."""
 CORRECTED = ("jp-2024", date(YEAR, 3, 1))
 """Logins of it come in when its report has long been sent."""
 REJECTED = ("nl-2024", date(YEAR, 6, 1))
@@ -165,6 +167,7 @@ EXCLUSIONS: list[dict[str, Any]] = [
         "tenant": "t16", "subject": "U1@T16.example", "reason": "own-testing", "valid_from": f"{YEAR}-04-10",
         "valid_to": f"{YEAR}-08-01",
     },
+    {"tenant": "t19", "subject": "night@t19.example", "reason": "evaluation", "valid_from": f"{YEAR}-04-10"},
     {
         "tenant": "t28", "pattern": "?1@*", "skus": ["US-DAAS-PREM"], "reason": "demonstration",
         "valid_from": f"{YEAR}-05",
@@ -206,7 +209,11 @@ def _month(rng: random.Random, side: Side, month: date) -> Iterator[Arrival]:
     yield Arrival(end + timedelta(hours=rng.randint(20, 60)), rest)
     if (side.id, month) in AFTER_THE_DRAFT:
         hour = end + timedelta(days=side.settle_days, hours=5)
-        yield Arrival(hour, list(_newcomers(rng, side, month, "behind", 3)), behind=True)
+        if (side.id, month) == UNCOVERED:
+            behind = [_login(rng, side, _utc(side, month, 5, 12), 19, "NL-DAAS-PREM", "night")]
+        else:
+            behind = list(_newcomers(rng, side, month, "behind", 3))
+        yield Arrival(hour, behind, behind=True)
     if (side.id, month) == CORRECTED:
         hour = end + timedelta(days=20, hours=7)
         yield Arrival(hour, list(_newcomers(rng, side, month, "forgotten", 4)), behind=True)
@@ -223,6 +230,8 @@ def _logins(rng: random.Random, side: Side, month: date) -> Iterator[Login]:
     number = side.tenants[1]
     yield _login(rng, side, first, number, prem, "first-instant")
     yield _login(rng, side, last, number, prem, "last-instant")
+    if (side.id, month) == UNCOVERED:
+        yield _login(rng, side, _utc(side, month, 12, 12), 19, prem, "night")
     if side.id == "jp-2024" and month.month in (7, 8):  # a broker that was not told that the SKU ended
         yield _login(rng, side, _utc(side, month, 2, 9), 4, "JP-DAAS-STD", "u1")
 

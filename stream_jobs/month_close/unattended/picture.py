@@ -5,37 +5,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from clickhouse_connect.driver.client import Client
 
-from infra.clickhouse.client import utc
 from infra.errors import CheckFailed, ConfigurationError
-from infra.generation import generations, in_force
+from infra.generation import in_force
 from schemas.catalogue import Catalogue
 from stream_jobs.month_close.agreements import agreement_covering, begins, contracts_in
 from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.report.ledger import read_lives
 from stream_jobs.month_close.report.life import Life
+from stream_jobs.month_close.unattended.behind import Key, SealHead, changed_since, seal_heads
 from stream_jobs.month_close.unattended.calendar import Calendar, Owed
 from stream_jobs.month_close.unattended.plan import Matter
 from stream_jobs.month_close.versions import Versions
-
-Key = tuple[str, date]
-"""An agreement's id, and a month (its first day)."""
-
-
-@dataclass(frozen=True)
-class SealHead:
-    """The newest seal of an agreement's month."""
-
-    revision: int
-    close_number: int
-    generation: int
-    sealed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -75,12 +61,8 @@ def read(client: Client) -> Picture:
     if versions.newest is None:
         raise ConfigurationError("no catalogue is stored: `rollcall migrate` stores the first version")
     catalogue = versions.at(versions.newest)
-    heads = _seal_heads(client)
-    changed = _rebuilt(client, heads) or {}
-    changed |= {
-        key: f"{count} subjects were recorded behind close {heads[key].close_number}"
-        for key, count in _behind(client, versions, heads).items()
-    }
+    heads = seal_heads(client)
+    changed = changed_since(client, versions, heads)
     lives = read_lives(client)
     strays, troubles = _strays(versions, versions.newest, {*lives, *changed}, lives)
     calendar = Calendar(catalogue, _loose(client, catalogue, versions))
@@ -107,53 +89,6 @@ def _strays(
             if (id, month) not in lives or not lives[id, month].sent:
                 troubles[id, month] = str(error)
     return found, troubles
-
-
-def _seal_heads(client: Client) -> dict[Key, SealHead]:
-    found = client.query(
-        "SELECT agreement, month, max(revision), argMax(close_number, revision), argMax(generation, revision),"
-        " argMax(seals.sealed_at, revision) FROM seals GROUP BY agreement, month"
-    ).result_rows
-    return {(a, m): SealHead(revision, number, g, utc(at)) for a, m, revision, number, g, at in found}
-
-
-def _rebuilt(client: Client, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
-    """Months that a later generation was made for."""
-    return {
-        key: f"generation {one.number} reads the month anew: {one.reason}"
-        for one in generations(client) for key, head in heads.items()
-        if key[1] == one.month and one.number > head.generation
-    }  # fmt: skip
-
-
-def _behind(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, int]:
-    """Subjects that are known only from behind their agreement's newest seal.
-
-    Only those with a row from behind the month's first seal are looked at: late logins, and new days of known users.
-    """
-    first: dict[date, int] = {}
-    for (_, month), head in heads.items():
-        first[month] = min(head.close_number, first.get(month, head.close_number))
-    if not first or versions.newest is None:
-        return {}
-    table = in_force(client).table
-    behind_first = " OR ".join(f"(month = '{month}' AND recorded_in >= {number})" for month, number in first.items())
-    late = f"SELECT month, tenant, sku, subject FROM {table} WHERE {behind_first}"
-    found = client.query(
-        "SELECT month, tenant, sku, since, count() FROM"
-        f" (SELECT month, tenant, sku, subject, min(recorded_in) AS since FROM {table}"
-        f" WHERE month IN %(months)s AND (month, tenant, sku, subject) IN ({late})"
-        " GROUP BY month, tenant, sku, subject) GROUP BY month, tenant, sku, since",
-        parameters={"months": list(first)},
-    ).result_rows
-    programmes = {id: sku.programme for id, sku in versions.skus({row[2] for row in found}, versions.newest).items()}
-    behind: Counter[Key] = Counter()
-    for month, tenant, sku, since, subjects in found:
-        catalogue = versions.with_programme(programmes[sku], versions.newest)
-        key = agreement_covering(catalogue, programmes[sku], tenant, month), month
-        if key in heads and since >= heads[key].close_number:
-            behind[key] += subjects
-    return dict(behind)
 
 
 def _loose(client: Client, catalogue: Catalogue, versions: Versions) -> dict[str, set[date]]:

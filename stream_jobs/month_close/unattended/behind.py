@@ -1,0 +1,106 @@
+"""What came behind the newest seals: late logins, and rebuilds. These functions raise the driver's errors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from clickhouse_connect.driver.client import Client
+
+from infra.clickhouse.client import utc
+from infra.generation import generations, in_force
+from stream_jobs.month_close.agreements import agreement_covering
+from stream_jobs.month_close.count import rows_by_cell
+from stream_jobs.month_close.left_out import left_out_before
+from stream_jobs.month_close.rows import rows_of
+from stream_jobs.month_close.scope import scopes_of
+from stream_jobs.month_close.seal import newest_seal
+from stream_jobs.month_close.versions import Versions
+
+Key = tuple[str, date]
+"""An agreement's id, and a month (its first day)."""
+
+
+@dataclass(frozen=True)
+class SealHead:
+    """The newest seal of an agreement's month."""
+
+    revision: int
+    close_number: int
+    generation: int
+    left_out: bool
+    """Whether anybody is."""
+    sealed_at: datetime
+
+
+def seal_heads(client: Client) -> dict[Key, SealHead]:
+    found = client.query(
+        "SELECT agreement, month, max(revision), argMax(close_number, revision), argMax(generation, revision),"
+        " argMax(notEmpty(left_out), revision), argMax(seals.sealed_at, revision) FROM seals GROUP BY agreement, month"
+    ).result_rows
+    return {(a, m): SealHead(revision, number, g, bool(out), utc(at)) for a, m, revision, number, g, out, at in found}
+
+
+def changed_since(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
+    """Why sealed months would be counted otherwise now, in the operator's words; nothing of those that would not."""
+    return _rebuilt(client, heads) | _behind(client, versions, heads)
+
+
+def _rebuilt(client: Client, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
+    """Months that a later generation was made for."""
+    return {
+        key: f"generation {one.number} reads the month anew: {one.reason}"
+        for one in generations(client) for key, head in heads.items()
+        if key[1] == one.month and one.number > head.generation
+    }  # fmt: skip
+
+
+def _behind(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
+    """Why sealed months would be counted otherwise, by what the table has from behind their seals.
+
+    Subjects that are known only from there, and left-out ones that have logged in on another day since. Only subjects
+    with a row from behind the month's first seal are looked at.
+    """
+    first: dict[date, int] = {}
+    for (_, month), head in heads.items():
+        first[month] = min(head.close_number, first.get(month, head.close_number))
+    if not first or versions.newest is None:
+        return {}
+    table = in_force(client).table
+    behind_first = " OR ".join(f"(month = '{month}' AND recorded_in >= {number})" for month, number in first.items())
+    late = f"SELECT month, tenant, sku, subject FROM {table} WHERE {behind_first}"
+    found = client.query(
+        "SELECT month, tenant, sku, since, latest, count() FROM"
+        f" (SELECT month, tenant, sku, subject, min(recorded_in) AS since, max(recorded_in) AS latest FROM {table}"
+        f" WHERE month IN %(months)s AND (month, tenant, sku, subject) IN ({late})"
+        " GROUP BY month, tenant, sku, subject) GROUP BY month, tenant, sku, since, latest",
+        parameters={"months": list(first)},
+    ).result_rows
+    programmes = {id: sku.programme for id, sku in versions.skus({row[2] for row in found}, versions.newest).items()}
+    behind: Counter[Key] = Counter()
+    again: set[Key] = set()
+    for month, tenant, sku, since, latest, subjects in found:
+        catalogue = versions.with_programme(programmes[sku], versions.newest)
+        key = agreement_covering(catalogue, programmes[sku], tenant, month), month
+        if key in heads and since >= heads[key].close_number:
+            behind[key] += subjects
+        elif key in heads and latest >= heads[key].close_number and heads[key].left_out:
+            again.add(key)
+    said = {key: f"{n} subjects were recorded behind close {heads[key].close_number}" for key, n in behind.items()}
+    for key in again - said.keys():
+        if _left_out_otherwise(client, versions, *key):
+            said[key] = f"somebody whom close {heads[key].close_number} left out has logged in on another day"
+    return said
+
+
+def _left_out_otherwise(client: Client, versions: Versions, agreement: str, month: date) -> bool:
+    """Whether the allowances leave out others now than in the newest seal."""
+    seal = newest_seal(client, month, agreement)
+    if seal is None:
+        return False
+    rows = rows_of(client, month)
+    scopes = scopes_of(versions, seal.catalogue_version, month, rows_by_cell(client, rows), [agreement])
+    scope = next(scope for scope in scopes if scope.id == agreement)
+    return left_out_before(client, rows, scope) != seal.left_out
