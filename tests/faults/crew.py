@@ -64,6 +64,7 @@ class Crew:
     def start(self, failpoint: str = "", patches: tuple[str, ...] = (), **changes: str) -> Worker:
         self.starts += 1
         said = self._folder / f"worker-{self.starts}.log"
+        said.touch()
         named = environment(self._settings, **self._changes | changes, **{VARIABLE: failpoint} if failpoint else {})
         worker = Worker(launch(named, said, self.trace, patches), said, patches, changes)
         self.workers.append(worker)

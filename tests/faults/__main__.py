@@ -1,0 +1,62 @@
+"""`make faults`: the whole schedule; `make soak`: hours. Exit code 1 when anything was missing, extra or ahead."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.local.kafka import kafka_version
+from tests.faults import other_faults, server_faults, worker_faults
+from tests.faults.run import Results, run, schedule, table
+from tests.faults.stack import own_stack
+
+KILLS = worker_faults.KILLS
+OTHERS = [*worker_faults.OTHERS, *other_faults.OTHERS]
+SERVERS = [*server_faults.KAFKA, *server_faults.CLICKHOUSE]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=20261101)
+    parser.add_argument("--minutes", type=float, default=20.0, help="no round begins later")
+    parser.add_argument("--share", type=float, default=1.0, help="of the rounds")
+    parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--lanes", type=int, default=2, help="Rollcalls that are hurt side by side")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="a soak instead")
+    chosen = parser.parse_args()
+    begun, results = time.monotonic(), Results()
+    with tempfile.TemporaryDirectory(prefix="rollcall-faults-") as name, own_stack(Path(name)) as stack:
+        if chosen.soak:
+            from tests.faults.soak import soak
+
+            return soak(stack, Path(name), chosen.seed, chosen.soak, tell)
+        # Faults of a server hurt everybody on it: they come last, and one at a time.
+        for faults, lanes in (((*KILLS, *OTHERS), chosen.lanes), (SERVERS, 1)):
+            rounds = schedule([f for f in faults if chosen.only in f.name], chosen.seed, chosen.share)
+            if rounds:
+                run(stack, Path(name), rounds, seed=chosen.seed, lanes=min(lanes, len(rounds)), results=results,
+                    deadline=begun + 60 * chosen.minutes, tell=tell)  # fmt: skip
+    tell(f"\n{datetime.now(UTC):%Y-%m-%d}, seed {chosen.seed}, {(time.monotonic() - begun) / 60:.1f} minutes, "
+         f"{platform.machine()}, Python {platform.python_version()}, Kafka {kafka_version()}\n")  # fmt: skip
+    tell(table(results))
+    for fault, reason in results.not_had.items():
+        tell(f"not had: {fault}: {reason}")
+    if results.left_out:
+        tell(f"left out, time was up: {', '.join(sorted(results.left_out))}")
+    for fault, seed, what in results.failed:
+        tell(f"FAILED {fault} (seed {seed}): {what.splitlines()[0]} … {what.splitlines()[-1]}")
+    tell(f"{len(results.rounds)} rounds, {results.kills} × kill -9: {'exact' if results.holds else 'NOT EXACT'}")
+    return 0 if results.holds else 1
+
+
+def tell(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

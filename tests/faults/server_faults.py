@@ -1,0 +1,154 @@
+"""Kafka and ClickHouse that die, stay away, fill up, hang, refuse, or are slow; a producer that dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from infra.waiting import wait_until
+from tests.faults.arena import Arena
+from tests.faults.fault import Fault, NotHad, passing, reading
+from tests.faults.proxy import Fault as Spoil
+from tests.faults.sender import killed_mid_flush
+from tests.faults.worker_faults import QUICK
+
+
+def _working(arena: Arena, **changes: str) -> None:
+    """One worker, reading; its settings are the arena's and these."""
+    crew = arena.crew
+    if len(crew.workers) != 1 or crew.workers[0].changes != changes or crew.workers[0].patches:
+        crew.kill_all()
+        crew.start(**changes)
+    reading(crew.workers[0])
+
+
+def kafka_killed(seconds: float) -> Callable[[Arena, Random], None]:
+    def hurt(arena: Arena, rng: Random) -> None:
+        _working(arena)
+        with arena.arriving():
+            passing(arena, 1 + rng.random())
+            os.kill(arena.pid_of("Kafka"), signal.SIGKILL)
+            passing(arena, seconds)
+            arena.mend()
+            passing(arena, 1)
+
+    return hurt
+
+
+def kafka_full(arena: Arena, rng: Random) -> str:
+    """Its file system (a small tmpfs) has no room left: Kafka ends itself; then there is room again."""
+    data = arena.stack.home / "kafka" / "data"
+    if not os.path.ismount(data):
+        raise NotHad("a file system of its own cannot be mounted here: run as root")
+    _working(arena)
+    arena.produce()
+    pid, room = arena.pid_of("Kafka"), os.statvfs(data)
+    size = room.f_blocks * room.f_frsize
+
+    def ended() -> bool:
+        arena.crew.tend()
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    _resize(data, (room.f_blocks - room.f_bavail) * room.f_frsize + 64 * 1024)
+    try:
+        with arena.arriving(logins=200, pause=0.0):
+            gone = wait_until(ended, 40, pause=0.2)
+            passing(arena, 2)
+            _resize(data, size)
+            if not gone:
+                os.kill(pid, signal.SIGKILL)
+            arena.mend()
+    finally:
+        _resize(data, size)
+    return "Kafka ended itself" if gone else "Kafka went on without writing; it was killed"
+
+
+def _resize(data: Path, size: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(data)], check=True)
+
+
+def producer_killed(arena: Arena, rng: Random) -> str:
+    _working(arena)
+    return killed_mid_flush(arena, rng)
+
+
+def clickhouse_killed(seconds: float) -> Callable[[Arena, Random], None]:
+    """In the middle of an insert's body; it is away for so long."""
+
+    def hurt(arena: Arena, rng: Random) -> None:
+        _working(arena)
+        pid = arena.pid_of("ClickHouse")
+        arena.proxy.set(Spoil("half", times=1, hook=lambda: os.kill(pid, signal.SIGKILL)))
+        try:
+            with arena.arriving():
+                if not wait_until(lambda: arena.proxy.spoilt > before, 30):
+                    raise AssertionError("no insert came")
+                passing(arena, seconds)
+                arena.mend()
+        finally:
+            arena.proxy.set(None)
+
+    def counted(arena: Arena, rng: Random) -> None:
+        nonlocal before
+        before = arena.proxy.spoilt
+        hurt(arena, rng)
+
+    before = 0
+    return counted
+
+
+def spoilt(spoil: Callable[[], Spoil], seconds: float, **changes: str) -> Callable[[Arena, Random], str]:
+    """Between worker and ClickHouse it goes wrong for so long, while events arrive."""
+
+    def hurt(arena: Arena, rng: Random) -> str:
+        _working(arena, **changes)
+        before = arena.proxy.spoilt
+        with arena.arriving():
+            with arena.proxy.broken(spoil()):
+                if not wait_until(lambda: arena.proxy.spoilt > before, 30):
+                    raise AssertionError("nothing came that could be spoilt")
+                passing(arena, seconds)
+            passing(arena, 0.5)
+        return f"{arena.proxy.spoilt - before} requests spoilt"
+
+    return hurt
+
+
+def _exception(code: int, text: str) -> Callable[[], Spoil]:
+    return lambda: Spoil("answer", code=code, text=f"Code: {code}. DB::Exception: {text}", inserts=True)
+
+
+_WATCHED = {"ROLLCALL_WORKER_STALL_SECONDS": "6"}
+_IMPATIENT = {"ROLLCALL_CLICKHOUSE_TIMEOUT_SECONDS": "2"}
+
+KAFKA = [
+    Fault("Kafka killed and restarted", kafka_killed(0.0), 2),
+    Fault("Kafka away for 30 s", kafka_killed(30.0), 1),
+    Fault("Kafka's disk is full", kafka_full, 1),
+    Fault("a producer killed mid-flush", producer_killed, 3),
+]
+CLICKHOUSE = [
+    Fault("ClickHouse killed mid-insert", clickhouse_killed(0.0), 3),
+    Fault("ClickHouse killed mid-insert, away for 15 s", clickhouse_killed(15.0), 1),
+    Fault("ClickHouse hangs for 8 s", spoilt(lambda: Spoil("hang", inserts=False), 8), 2),
+    Fault("ClickHouse hangs, the watchdog acts", spoilt(lambda: Spoil("hang"), 10, **_WATCHED), 2),
+    Fault("ClickHouse hangs past the session time-out",
+          spoilt(lambda: Spoil("hang"), 9, **QUICK, **_IMPATIENT), 1),
+    Fault("ClickHouse answers a bare 500", spoilt(lambda: Spoil("answer", text="oh no", inserts=False), 4), 2),
+    Fault("ClickHouse answers a bare 503",
+          spoilt(lambda: Spoil("answer", status=503, text="no upstream", inserts=False), 4), 1),
+    Fault("ClickHouse is read-only", spoilt(_exception(242, "Table is in readonly mode. (TABLE_IS_READ_ONLY)"), 4), 2),
+    Fault("ClickHouse's disk is full",
+          spoilt(_exception(243, "Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE)"), 4), 2),
+    Fault("ClickHouse is ten times slower", spoilt(lambda: Spoil("slow", inserts=False), 6), 2),
+    Fault("an insert times out but was applied",
+          spoilt(lambda: Spoil("applied-then-silent", times=3), 5, **_IMPATIENT), 3),
+    Fault("an insert was applied, its answer cut off", spoilt(lambda: Spoil("applied-then-cut", times=6), 2), 3),
+]  # fmt: skip
