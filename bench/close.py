@@ -3,11 +3,13 @@
 `python -m bench.close` fills a scratch database on the configured ClickHouse with unmerged parts, measures each step
 beside the bare count in the same rounds, and drops it again. The barrier is not measured: it waits for the dedup job,
 and the seal is made on a ground of the benchmark's own. The engine's memory is the largest resident size of the local
-stack's engine while the step runs; of another server it is not known.
+stack's engine while the step runs, and its CPU time tells more than the clock where others use the machine; of another
+server neither is known.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import threading
 import time
@@ -61,8 +63,9 @@ class Timing(NamedTuple):
     step: str
     seconds: float
     of_final: float
+    cpu_seconds: float | None
+    """Of the engine; None where it is not the local stack's."""
     memory_mb: float | None
-    """None where the engine is not the local stack's."""
 
 
 def catalogue(allowances: bool) -> str:
@@ -129,12 +132,14 @@ def _round(
     timed: list[Timing] = []
 
     def step(name: str, action: Callable[[], Any]) -> Any:
-        with _memory(settings) as memory:
-            begun = time.perf_counter()
+        [pid] = [service.pid for service in status(settings) if service.name == "ClickHouse"]
+        with _memory(pid) as memory:
+            begun, used = time.perf_counter(), _cpu(pid)
             result = action()
-            seconds = time.perf_counter() - begun
+            seconds, spent = time.perf_counter() - begun, _cpu(pid)
         base = timed[0].seconds if timed else seconds
-        timed.append(Timing(name, seconds, seconds / base, memory[0] / 1024 if memory else None))
+        cpu = None if used is None or spent is None else spent - used
+        timed.append(Timing(name, seconds, seconds / base, cpu, memory[0] / 1024 if memory else None))
         tell(f"round {number}: {name}: {seconds:.2f} s, {seconds / base:.2f} of FINAL")
         return result
 
@@ -165,9 +170,8 @@ def _close(client: Client, number: int, version: int) -> Seal:
 
 
 @contextmanager
-def _memory(settings: Settings) -> Iterator[list[int]]:
+def _memory(pid: int | None) -> Iterator[list[int]]:
     """The local engine's largest resident size meanwhile, in KiB, as the list's one item; empty for another server."""
-    [pid] = [service.pid for service in status(settings) if service.name == "ClickHouse"]
     largest: list[int] = []
     if pid is None:
         yield largest
@@ -193,19 +197,31 @@ def _resident(pid: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
+def _cpu(pid: int | None) -> float | None:
+    if pid is None:
+        return None
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _median(steps: list[Timing]) -> Timing:
     memory = [step.memory_mb for step in steps if step.memory_mb is not None]
+    cpu = [step.cpu_seconds for step in steps if step.cpu_seconds is not None]
     return Timing(
         steps[0].step, statistics.median(s.seconds for s in steps), statistics.median(s.of_final for s in steps),
-        max(memory) if memory else None,
+        statistics.median(cpu) if cpu else None, max(memory) if memory else None,
     )  # fmt: skip
 
 
 def table(timings: list[Timing]) -> Table:
-    table = Table("step", "seconds", "of FINAL", "engine's memory, MB", title="Closing a month", title_justify="left")
+    table = Table(
+        "step", "seconds", "of FINAL", "engine's CPU s", "engine's memory, MB", title="Closing a month",
+        title_justify="left",
+    )  # fmt: skip
     for step in timings:
+        cpu = "" if step.cpu_seconds is None else f"{step.cpu_seconds:.1f}"
         memory = "" if step.memory_mb is None else f"{step.memory_mb:,.0f}"
-        table.add_row(step.step, f"{step.seconds:.2f}", f"{step.of_final:.2f}", memory)
+        table.add_row(step.step, f"{step.seconds:.2f}", f"{step.of_final:.2f}", cpu, memory)
     return table
 
 
