@@ -15,7 +15,7 @@ from stream_jobs.month_close.forms.render import Format
 from stream_jobs.month_close.report.life import Revision
 
 FILE = "README.txt"
-FORMS: tuple[Format, ...] = ("pdf", "csv")
+FORMS: tuple[Format, ...] = ("pdf", "xlsx", "csv")
 INDENT = "    "
 """Lines that begin so are commands, and no others do: together they are a script for `bash -e`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import yaml
 
-MARK = "(withheld)"
 _LISTS = ("exclusions", "free_users")
 _NAMING = ("subject", "pattern")
 
@@ -12,14 +11,15 @@ _NAMING = ("subject", "pattern")
 def without_people(text: str) -> tuple[str, int]:
     """The catalogue's text, and how many names were taken out of it.
 
-    Where it names nobody it is as it was. Otherwise a mark stands for each subject and pattern, and comments are gone:
-    they may tell whom a line is about.
+    Where it names nobody it is as it was. Otherwise `(withheld N)` stands for each subject and pattern, the same number
+    for the same text, and comments are gone: they may tell whom a line is about.
     """
     catalogue = yaml.safe_load(text)
     named = [
         (entry, part)
         for entries in _LISTS for entry in catalogue.get(entries) or [] for part in _NAMING if entry.get(part)
     ]  # fmt: skip
+    numbers: dict[str, int] = {}
     for entry, part in named:
-        entry[part] = MARK
+        entry[part] = f"(withheld {numbers.setdefault(str(entry[part]), len(numbers) + 1)})"
     return (yaml.safe_dump(catalogue, sort_keys=False, allow_unicode=True) if named else text), len(named)
