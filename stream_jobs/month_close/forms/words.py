@@ -11,6 +11,7 @@ from importlib.resources import files
 
 from schemas.agreement import Language
 from schemas.calendar import zone_named
+from schemas.report import State
 
 LANGUAGES: tuple[Language, ...] = ("en", "ja", "nl")
 _MONTHS: Mapping[Language, str] = {
@@ -35,6 +36,10 @@ class Words:
     def kind(self, kind: str) -> str:
         """The title of a kind of finding; of one that the file does not have, its code in words."""
         return self.texts["kind"].get(kind) or kind.replace("_", " ").capitalize()
+
+    def mark(self, state: State) -> str:
+        """What is written across what must not be taken for a report in force: DRAFT until it is approved."""
+        return self.texts["mark"].get("draft" if state == "open" else state, "")
 
     def number(self, number: int) -> str:
         """1,234; in Dutch 1.234; with a true minus sign."""

@@ -20,7 +20,7 @@ from stream_jobs.month_close.forms.page import QUANTITIES, revision_of
 from stream_jobs.month_close.forms.words import Words, words
 
 Value = str | int | date
-_DAYS: Mapping[Language, str] = {"en": "[$-809]d mmmm yyyy", "ja": 'yyyy"年"m"月"d"日"', "nl": "[$-413]d mmmm yyyy"}
+DAY_FORMATS: Mapping[Language, str] = {"en": "[$-809]d mmmm yyyy", "ja": 'yyyy"年"m"月"d"日"', "nl": "[$-413]d mmmm yyyy"}
 _MONTHS: Mapping[Language, str] = {"en": "[$-809]mmmm yyyy", "ja": 'yyyy"年"m"月"', "nl": "[$-413]mmmm yyyy"}
 _ACCENT, _SOFT, _RULE = "#1F3A5F", "#EEF2F7", "#C3CCD8"
 
@@ -53,7 +53,7 @@ class _Pen:
             "title": {"bold": True, "font_size": 16, "font_color": _ACCENT},
             "heading": {"bold": True, "font_size": 12, "font_color": _ACCENT},
             "label": {"font_color": "#5B6675"}, "text": {}, "bold": {"bold": True},
-            "day": {"num_format": _DAYS[w.language], "align": "left"},
+            "day": {"num_format": DAY_FORMATS[w.language], "align": "left"},
             "month": {"num_format": _MONTHS[w.language], "align": "left"},
             "whole": {"num_format": "0", "align": "left"},
             "head": {"bold": True, "font_color": "#FFFFFF", "bg_color": _ACCENT, "text_wrap": True},
