@@ -21,7 +21,7 @@ MAILBOX = "reports@distributor.example"
 
 
 class Delivered(NamedTuple):
-    """A report's JSON as it arrived, and the name of the file that it was in."""
+    """A report as it arrived: SHA-256 of its JSON, and the file that it was in."""
 
     where: str
     name: str
@@ -92,4 +92,5 @@ def _parsed(text: bytes) -> Any:
 
 
 def _delivered(where: str, name: str, content: bytes) -> Delivered:
-    return Delivered(where, name, hashlib.sha256(content).hexdigest())
+    report = content.removeprefix(b'{"report":').rpartition(b',"standing":')[0]
+    return Delivered(where, name, hashlib.sha256(report).hexdigest())

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import utc
-from infra.generation import generations, in_force
+from infra.generation import Generation, generations
 from stream_jobs.month_close.agreements import agreement_covering
 from stream_jobs.month_close.count import rows_by_cell
 from stream_jobs.month_close.left_out import left_out_before
@@ -45,19 +45,20 @@ def seal_heads(client: Client) -> dict[Key, SealHead]:
 
 def changed_since(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
     """Why sealed months would be counted otherwise now, in the operator's words; nothing of those that would not."""
-    return _rebuilt(client, heads) | _behind(client, versions, heads)
+    known = generations(client)
+    return _rebuilt(known, heads) | _behind(client, known[-1].table, versions, heads)
 
 
-def _rebuilt(client: Client, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
+def _rebuilt(known: list[Generation], heads: Mapping[Key, SealHead]) -> dict[Key, str]:
     """Months that a later generation was made for."""
     return {
         key: f"generation {one.number} reads the month anew: {one.reason}"
-        for one in generations(client) for key, head in heads.items()
+        for one in known for key, head in heads.items()
         if key[1] == one.month and one.number > head.generation
     }  # fmt: skip
 
 
-def _behind(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
+def _behind(client: Client, table: str, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
     """Why sealed months would be counted otherwise, by what the table has from behind their seals.
 
     Subjects that are known only from there, and left-out ones that have logged in on another day since. Only subjects
@@ -68,7 +69,6 @@ def _behind(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -
         first[month] = min(head.close_number, first.get(month, head.close_number))
     if not first or versions.newest is None:
         return {}
-    table = in_force(client).table
     behind_first = " OR ".join(f"(month = '{month}' AND recorded_in >= {number})" for month, number in first.items())
     late = f"SELECT month, tenant, sku, subject FROM {table} WHERE {behind_first}"
     found = client.query(
