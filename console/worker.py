@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+from infra.errors import RollcallError
 from schemas.settings import load_settings
 
 
@@ -17,4 +20,10 @@ def worker(*, drain: bool = False) -> int:
 
     settings = load_settings()
     tame_logging(settings.log)
-    return run(settings, drain=drain)
+    try:
+        return run(settings, drain=drain)
+    except RollcallError as error:
+        if settings.log.format == "text":
+            raise
+        logging.getLogger("rollcall.worker").critical("%s", error, extra={"exit_code": error.exit_code})
+        return error.exit_code

@@ -78,6 +78,10 @@ class Health:
         if moved or not waits:
             self.moved = now
 
+    def unseen(self) -> None:
+        """It could not be seen how it stands: then nothing is said to be stuck."""
+        self.moved = self._clock()
+
     def still(self) -> float:
         """Seconds since something last moved, or there was nothing to do."""
         return self._clock() - self.moved

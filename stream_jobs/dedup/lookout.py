@@ -37,16 +37,21 @@ class Lookout:
     def __init__(self, kafka: KafkaSettings, pipeline: Pipeline, health: Health) -> None:
         self._kafka, self._pipeline, self._health = kafka, pipeline, health
         self._said = Verdict(live=True, ready=False, stuck=False)
+        self._blind = False
 
     async def keep(self, consumer: Callable[[], BatchConsumer], stopped: Callable[[], bool]) -> None:
         """Looks until stopped."""
         ends = LogEnds(self._kafka)
         try:
             while not stopped():
-                reader = consumer()
-                partitions = reader.ledger.partitions()
-                known = await ends.ask(partitions)
-                self._look(reader, known or {}, answered=known is not None)
+                try:
+                    known = await ends.ask(consumer().ledger.partitions())
+                    self._look(consumer(), known or {}, answered=known is not None)
+                except Exception:
+                    if not self._blind:
+                        log.exception("a fault of Rollcall's own: how the worker stands cannot be seen; it counts on")
+                    self._blind = True
+                    self._health.unseen()
                 await asyncio.sleep(EVERY_SECONDS)
         finally:
             self._health.ending()
