@@ -133,7 +133,7 @@ class Denied:
 
 def test_who_may_not_read_names_is_told_the_grant() -> None:
     found = names(Settings().clickhouse, cast(Client, Denied()), report_basis.seal({}), {("a", "S1"): 1})
-    with pytest.raises(ConfigurationError, match="does not let this account read names.*GRANT rollcall_names"):
+    with pytest.raises(ConfigurationError, match=r"does not let this account read names.*GRANT rollcall_names"):
         next(found)
 
 

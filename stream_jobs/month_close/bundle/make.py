@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -30,10 +31,11 @@ from stream_jobs.month_close.forms.render import render
 from stream_jobs.month_close.report.ledger import Ledger
 from stream_jobs.month_close.report.life import Revision, read_life, standing
 from stream_jobs.month_close.report.store import get_json
+from stream_jobs.month_close.scope import Cell
 from stream_jobs.month_close.seal import seals, sizes
 
-_LINE = 33
-"""Bytes of a pseudonym and its line feed."""
+_LINE, _ROW = 33, 512
+"""Bytes of a pseudonym and its line feed, and of a row about somebody, at most roughly."""
 
 
 @dataclass(frozen=True)
@@ -128,22 +130,36 @@ def _write(settings: Settings, client: Client, evidence: _Evidence, pack: Pack, 
         pack.put("approval/statement.sig", revision.signature.encode())
         pack.put("approval/allowed_signers", "".join(f"{line}\n" for line in revision.allowed_signers).encode())
     if names:
-        _put(pack, "names.csv", tables.NAMES, _names(settings, client, seal), about=512 * sum(sizes(seal).values()))
-    left_out = (tables.left_out_rows(piece) for piece in sets.left_out(settings.clickhouse, client, seal))
-    _put(pack, "left_out.csv", tables.LEFT_OUT, left_out, about=512 * sum(part.subjects for part in seal.left_out))
+        _put_names(settings, client, seal, pack)
+    _put_left_out(settings, client, seal, pack)
     subjects = _put_subjects(settings, client, seal, files, pack)
     return Made(revision, subjects, pack.finish(), withheld)
 
 
-def _put(pack: Pack, name: str, columns: tuple[str, ...], rows: Iterator[bytes], about: int) -> None:
-    with pack.member(name, about) as out:
-        out.write(tables.header(columns))
-        for some in rows:
-            out.write(some)
+def _put_names(settings: Settings, client: Client, seal: Seal, pack: Pack) -> None:
+    stored = sizes(seal)
+    with pack.member("names.csv", _ROW * sum(stored.values())) as out:
+        out.write(tables.header(tables.NAMES))
+        for rows in sets.names(settings.clickhouse, client, seal, stored):
+            out.write(tables.names_rows(rows))
+
+
+def _put_left_out(settings: Settings, client: Client, seal: Seal, pack: Pack) -> None:
+    """Raises CheckFailed when they are not as many as the seal says."""
+    owed: Counter[Cell] = Counter()
+    for part in seal.left_out:
+        owed[part.tenant, part.sku] += part.subjects
+    with pack.member("left_out.csv", _ROW * owed.total()) as out:
+        out.write(tables.header(tables.LEFT_OUT))
+        for piece in sets.left_out(settings.clickhouse, client, seal):
+            out.write(tables.left_out_rows(piece))
+            owed[piece.tenant, piece.sku] -= piece.text.count("\n")
+    if wrong := [cell for cell, missing in owed.items() if missing]:
+        raise _differs(seal, min(wrong), "those left out")
 
 
 def _put_subjects(
-    settings: Settings, client: Client, seal: Seal, files: dict[tuple[str, str], str], pack: Pack
+    settings: Settings, client: Client, seal: Seal, files: Mapping[Cell, str], pack: Pack
 ) -> int:
     """A file for each cell. Raises CheckFailed when one does not give the seal's digest."""
     owed = {(c.tenant, c.sku): c for c in seal.counts}
@@ -155,13 +171,12 @@ def _put_subjects(
         if out.sha256 == owed[cell].digest:
             del owed[cell]
     if owed:
-        tenant, sku = min(owed)
-        raise CheckFailed(
-            f"what is stored of {tenant} {sku} does not give the digest of seal revision {seal.revision}: "
-            f"`rollcall verify {month_name(seal.month)}` says what is wrong; no bundle was made"
-        )
+        raise _differs(seal, min(owed), "the digest")
     return sum(c.active_users for c in seal.counts)
 
 
-def _names(settings: Settings, client: Client, seal: Seal) -> Iterator[bytes]:
-    return (tables.names_rows(rows) for rows in sets.names(settings.clickhouse, client, seal, sizes(seal)))
+def _differs(seal: Seal, cell: Cell, what: str) -> CheckFailed:
+    return CheckFailed(
+        f"what is stored of {' '.join(cell)} does not give {what} of seal revision {seal.revision}: "
+        f"`rollcall verify {month_name(seal.month)}` says what is wrong; no bundle was made"
+    )
