@@ -40,6 +40,7 @@ for target, summary in {
     "console.month:verify": "Hold a month's seals against their digests and the table.",
     "console.month:explain": "Show who is behind a number.",
     "console.report:report": "The report of a month: draft, show, approve, submit, correct.",
+    "console.form:form": "A distributor's own XLSX form: check its placeholders, fill it.",
     "console.reconcile:reconcile": "Hold another count of a month against ours, and say why they differ.",
     "console.month_end:month_end": "Do what is due of every report: draft, remind, submit, tell what is overdue.",
     "console.rebuild:rebuild": "Read a month again from the log; show what changes, and put it in force if asked.",
