@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.agreement import Party
-from schemas.report import Finding, Quantities, Report, RuleCited, Standing
+from schemas.report import Finding, Line, Quantities, Report, RuleCited, Standing
 from stream_jobs.month_close.forms.words import Words
 
 QUANTITIES = ("measured", "excluded", "trial", "free", "adjusted", "shortfall", "reported")
+# From so many lines on, several share a row of the table, if no SKU is longer than its column.
+_MANY, _TOGETHER, _LONGEST = 1000, 5, 32
 
 
 def page(report: Report, words: Words, standing: Standing, stored: bytes) -> dict[str, Any]:
@@ -18,7 +21,7 @@ def page(report: Report, words: Words, standing: Standing, stored: bytes) -> dic
     return {
         "language": w.language,
         "date": _date(report, standing),
-        "mark": w.texts["mark"].get("draft" if standing.state == "open" else standing.state, ""),
+        "mark": w.mark(standing.state),
         "title": w("title.correction" if correction else "title.report"),
         "subtitle": w.month(report.month),
         "from": _party(report.partner, w, "label.from"),
@@ -62,7 +65,7 @@ def page(report: Report, words: Words, standing: Standing, stored: bytes) -> dic
         "approval": _approval(report, w, standing),
         "lines": {
             "title": w("heading.lines"),
-            "head": [w("label.customer"), w("label.sku"), *_quantity_heads(w)],
+            "head": [w("label.sku"), *_quantity_heads(w)],
             "tenants": _tenants(report, w),
         },
         "footer": {
@@ -178,16 +181,27 @@ def _approval(report: Report, w: Words, standing: Standing) -> dict[str, Any]:
 
 
 def _tenants(report: Report, w: Words) -> list[dict[str, Any]]:
-    """The lines, grouped by customer in the report's order; those of a rule under no customer, last."""
-    groups: dict[str, dict[str, Any]] = {}
+    """The lines, grouped by customer in the report's order; those of a rule under no customer, last.
+
+    A row is the texts of its cells, with a line of text for each of its lines.
+    """
+    fits = max((len(line.sku) for line in report.lines), default=0) <= _LONGEST
+    together = _TOGETHER if len(report.lines) > _MANY and fits else 1
+    groups: dict[str, list[Line]] = {}
     for line in report.lines:
-        group = groups.setdefault(
-            line.tenant,
-            {"name": line.tenant_name or w("label.rule"), "id": line.tenant if line.tenant != line.tenant_name else "",
-             "rows": []},
-        )  # fmt: skip
-        group["rows"].append([line.sku, *_quantities(line, w)])
-    return list(groups.values())
+        groups.setdefault(line.tenant, []).append(line)
+    return [
+        {
+            "name": held[0].tenant_name or w("label.rule"), "id": tenant,
+            "rows": [_cells(held[at : at + together], w) for at in range(0, len(held), together)],
+        }
+        for tenant, held in groups.items()
+    ]  # fmt: skip
+
+
+def _cells(lines: Sequence[Line], w: Words) -> list[str]:
+    rows = [[line.sku, *_quantities(line, w)] for line in lines]
+    return ["\n".join(column) for column in zip(*rows, strict=True)]
 
 
 def _quantity_heads(w: Words) -> list[str]:
