@@ -14,14 +14,17 @@ from typing import Any
 
 import xlsxwriter
 
-from schemas.agreement import Language
+from schemas.agreement import Language, Party
 from schemas.report import Report, Standing
 from stream_jobs.month_close.forms.page import QUANTITIES, revision_of
 from stream_jobs.month_close.forms.words import Words, words
 
 Value = str | int | date
-DAY_FORMATS: Mapping[Language, str] = {"en": "[$-809]d mmmm yyyy", "ja": 'yyyy"年"m"月"d"日"', "nl": "[$-413]d mmmm yyyy"}
-_MONTHS: Mapping[Language, str] = {"en": "[$-809]mmmm yyyy", "ja": 'yyyy"年"m"月"', "nl": "[$-413]mmmm yyyy"}
+DAY_FORMATS: Mapping[Language, str] = {
+    "en": "[$-809]d mmmm yyyy", "ja": '[$-411]yyyy"年"m"月"d"日"', "nl": "[$-413]d mmmm yyyy",
+}  # fmt: skip
+"""A month's name is in the form's language, whatever the reader's is."""
+_MONTHS: Mapping[Language, str] = {"en": "[$-809]mmmm yyyy", "ja": '[$-411]yyyy"年"m"月"', "nl": "[$-413]mmmm yyyy"}
 _ACCENT, _SOFT, _RULE = "#1F3A5F", "#EEF2F7", "#C3CCD8"
 
 
@@ -52,6 +55,7 @@ class _Pen:
         styles: dict[str, dict[str, Any]] = {
             "title": {"bold": True, "font_size": 16, "font_color": _ACCENT},
             "heading": {"bold": True, "font_size": 12, "font_color": _ACCENT},
+            "mark": {"bold": True, "font_size": 16, "font_color": "#B3261E"},
             "label": {"font_color": "#5B6675"}, "text": {}, "bold": {"bold": True},
             "day": {"num_format": DAY_FORMATS[w.language], "align": "left"},
             "month": {"num_format": _MONTHS[w.language], "align": "left"},
@@ -112,6 +116,8 @@ def _report(pen: _Pen, report: Report, standing: Standing, stored: bytes) -> Non
     sheet = pen.sheet("report", [22, 34, 14, *[11] * len(QUANTITIES)], landscape=True)
     pen.write(sheet, 0, 0, w("title.correction" if report.correction else "title.report"), "title")
     sheet.set_row(0, 24)
+    if mark := w.mark(standing.state):
+        pen.write(sheet, 1, 0, mark, "mark")
     row = 2
     for label, value, style in _facts(report, w, standing, stored):
         pen.write(sheet, row, 0, label, "label")
@@ -159,7 +165,7 @@ def _facts(report: Report, w: Words, standing: Standing, stored: bytes) -> list[
         return f"{w.moment(text, report.time_zone)} ({report.time_zone})" if text else ""
 
     facts: list[tuple[str, Value | None, str]] = [
-        ("from", report.partner.name, "bold"), ("to", report.distributor.name, "bold"),
+        ("from", _party(report.partner, w), "bold"), ("to", _party(report.distributor, w), "bold"),
         ("agreement", report.agreement, "text"), ("month", report.month, "month"),
         ("purchase_order", report.purchase_order, "text"), ("due", report.due.day, "day"),
         ("revision", revision_of(report, w, standing), "text"),
@@ -233,6 +239,10 @@ def _adjustments(pen: _Pen, report: Report) -> None:
     sheet.repeat_rows(0)
     rows: list[list[Value]] = [[a.tenant, a.sku, a.quantity, a.reason, a.text, a.actor] for a in report.adjustments]
     pen.rows(sheet, 1, rows, wrap=frozenset({4}))
+
+
+def _party(party: Party, w: Words) -> str:
+    return _joined(party.name, w("label.number", number=party.number) if party.number else "", *party.address)
 
 
 def _joined(*texts: str) -> str:
