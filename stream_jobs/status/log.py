@@ -45,8 +45,11 @@ def read_log(settings: Settings, group: str) -> LogState:
     from kafka.errors import GroupIdNotFoundError
 
     topic = settings.kafka.topic
-    partitions = [TopicPartition(topic, p) for p in range(describe(settings).partitions)]
     with admin_client(kafka_python_options(settings.kafka)) as client:
+        [found] = client.describe_topics([topic])
+        if found["error_code"]:
+            describe(settings)  # which says what is wrong
+        partitions = [TopicPartition(topic, p) for p in range(len(found["partitions"]))]
 
         def offsets(spec: Any) -> dict[int, int]:
             found = client.list_partition_offsets(dict.fromkeys(partitions, spec))
