@@ -1,6 +1,6 @@
 """`make bench`: Rollcall beside its peers in one run. Prints the machine, versions, medians and ratios.
 
-    python -m bench [--events 400000] [--rounds 3] [--only worker|producer|views|close]
+    python -m bench [--events 400000] [--rounds 3] [--only worker|producer|views|close|forms]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import close, producer, views, worker
+from bench import close, forms, producer, views, worker
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.stack import down, up
 from schemas.settings import Settings
@@ -32,11 +32,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("worker", "producer", "views", "close"))
+    parser.add_argument("--only", choices=("worker", "producer", "views", "close", "forms"))
     arguments = parser.parse_args()
     head = _head(arguments)
     console.print("\n".join(f"{name}: {value}" for name, value in head.items()))
     results: dict[str, Any] = {"head": head}
+    if arguments.only in (None, "forms"):
+        made = forms.measure()
+        console.print(forms.table(made))
+        results["forms"] = [t._asdict() for t in made]
+    if arguments.only != "forms":
+        _on_a_stack(arguments, results)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "latest.json").write_text(json.dumps(results, indent=1, default=str) + "\n")
+
+
+def _on_a_stack(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory(prefix="rollcall-bench-") as folder:
         kafka, clickhouse = free_port(), free_port()
         stack = Settings(
@@ -59,8 +70,6 @@ def main() -> None:
                 results["close"] = [t._asdict() for t in timings]
         finally:
             down(stack, lambda _: None)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_text(json.dumps(results, indent=1, default=str) + "\n")
 
 
 def _head(arguments: argparse.Namespace) -> dict[str, Any]:
