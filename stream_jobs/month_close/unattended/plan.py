@@ -20,6 +20,8 @@ Kind = Literal["draft", "recount", "correct", "approve", "submit", "poll", "remi
 
 NOTICES: frozenset[Kind] = frozenset({"remind", "escalate", "overdue", "alert"})
 """Steps that only tell people."""
+UNDER_WAY = timedelta(minutes=10)
+"""An attempt that has not ended is somebody's at work for so long, and then nobody knows what became of it."""
 CORRECTION_DAYS = 7
 """Days between two reminders of a correction, which has no due day."""
 
@@ -70,7 +72,7 @@ class Matter:
         """What is due, in the order in which it is done; behind the first that changes the report, plan again."""
         newest = self.life.newest
         if newest is not None and newest.state == "approved":
-            yield from self._submit(newest)
+            yield from self._submit(now, newest)
         if newest is not None and newest.state in ("submitted", "acknowledged"):
             yield from self._sent(now, newest)
         if now >= self.owed.settled:
@@ -86,11 +88,13 @@ class Matter:
         if newest is None:
             until = f"{self.owed.settled:%Y-%m-%d %H:%M}Z"
             return Wait(f"late events may come in until {until}" if now < self.owed.settled else "a draft")
-        if stuck := self._stuck(newest):
+        if stuck := self._stuck(now, newest):
             return Wait(stuck, needed=True)
         match newest.state:
             case "draft":
                 return self._waiting_for_approval(now, newest)
+            case "approved" if self._under_way(now, newest):
+                return Wait("an attempt to send it is under way")
             case "approved" if self.owed.agreement.submission is None:
                 return Wait("a person sends it and says so: the agreement has no submission", self._pressing(now))
             case "approved":
@@ -112,15 +116,18 @@ class Matter:
         elif self.owed.agreement.approval.automatic and not newest.returned_reason and self.unfit is None:
             yield Step("approve", f"r{newest.number} draft {newest.draft}", "it is within the limits of the agreement")
 
-    def _submit(self, newest: Revision) -> Iterator[Step]:
+    def _submit(self, now: datetime, newest: Revision) -> Iterator[Step]:
         submission = self.owed.agreement.submission
-        if submission is not None and self._sendable(newest):
+        if submission is not None and self._sendable(newest) and not self._under_way(now, newest):
             # One attempt a run: the mark has no number of it.
             yield Step("submit", f"r{newest.number}", f"revision {newest.number} is approved, by {newest.approved_by}")
 
     def _sendable(self, newest: Revision) -> bool:
         """Whether another attempt may do no harm: the other side knows the key, or nothing is in doubt."""
         return not newest.unresolved or all(a.transport in KEYED for a in newest.attempts if a.open)
+
+    def _under_way(self, now: datetime, newest: Revision) -> bool:
+        return any(a.outcome == "running" and now < a.at + UNDER_WAY for a in newest.attempts)
 
     # After it was sent
 
@@ -152,7 +159,7 @@ class Matter:
     # People
 
     def _told(self, now: datetime, newest: Revision | None) -> Iterator[Step]:
-        if newest is not None and (stuck := self._stuck(newest)):
+        if newest is not None and (stuck := self._stuck(now, newest)):
             mark = f"r{newest.number} draft {newest.draft} attempt {len(newest.attempts)} {newest.state}"
             yield from self._once("alert", mark, stuck)
         if self.life.sent is not None:
@@ -183,14 +190,14 @@ class Matter:
         if notice_key(kind, mark) not in self.life.notified:
             yield Step(kind, mark, why)
 
-    def _stuck(self, newest: Revision) -> str:
+    def _stuck(self, now: datetime, newest: Revision) -> str:
         """Why nothing goes on without a person, whatever the day is; empty where something does."""
         if newest.state == "rejected":
             return (
                 f"revision {newest.number} was rejected ({newest.rejected_reason}): mend it, then "
                 f"`rollcall report draft {self._name}`"
             )
-        if newest.state == "approved" and not self._sendable(newest):
+        if newest.state == "approved" and not self._sendable(newest) and not self._under_way(now, newest):
             attempt = next(a for a in newest.attempts if a.open)
             return (
                 f"revision {newest.number} may have arrived by {attempt.transport} at {attempt.target}: ask there, "
