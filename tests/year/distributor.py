@@ -55,7 +55,7 @@ class Distributors:
     def notices(self) -> list[tuple[str, str]]:
         """What people were mailed: recipients and subject."""
         return [
-            (", ".join(to), str(_parsed(text)["Subject"])) for to, text in self.mail.got if MAILBOX not in to
+            (", ".join(to), str(_parsed(text)["Subject"]).strip()) for to, text in self.mail.got if MAILBOX not in to
         ]
 
     def delivered(self) -> Iterator[Delivered]:
