@@ -120,7 +120,7 @@ class WorkerSettings(_Group):
 
 
 class MetricsSettings(_Group):
-    """Where a worker serves metrics and health. The n-th worker of a machine (its seat, from 0 on) adds n to the port."""
+    """Where a worker serves metrics and health. The n-th worker of a machine (its seat, from 0) adds n to the port."""
 
     host: str = Field("127.0.0.1", min_length=1, description="address that workers serve metrics and health on")
     port: int = Field(9464, ge=0, le=65535, description="of a machine's first worker, the next has one more; 0: none")
