@@ -4,9 +4,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+FAULTS_MINUTES ?= 20
+SOAK_MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint bench schemas lock clean
+.PHONY: help setup demo test unit lint bench faults soak schemas lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +40,12 @@ lint: $(READY)  ## ruff, mypy --strict, and the arrows between rooms
 
 bench: $(READY)  ## the worker and the producer beside bare loops on the same topic
 	@$(BIN)/python -m bench
+
+faults: $(READY)  ## kills, freezes and starves workers and servers, and compares what is stored with the truth; 20 min
+	@$(BIN)/python -m tests.faults --minutes $(FAULTS_MINUTES)
+
+soak: $(READY)  ## the same for an hour (SOAK_MINUTES=60) under load: memory flat, nothing left to read at the end
+	@$(BIN)/python -m tests.faults --soak $(SOAK_MINUTES)
 
 schemas: $(READY)  ## writes the JSON Schema files anew from the models
 	@$(BIN)/python -m schemas.generate

@@ -38,6 +38,9 @@ WORKER = {
     "ROLLCALL_LOG_LEVEL": "info",
 }
 
+LARGE = {"ROLLCALL_WORKER_MAX_POLL_RECORDS": "2000"}
+"""Batches that keep up with what arrives, where a pause is measured or a close waits."""
+
 
 @dataclass
 class Round:

@@ -56,6 +56,7 @@ def run(
     def lane(number: int) -> None:
         with ExitStack() as life:
             arena = life.enter_context(Arena(stack, folder, seed + number))
+            begin(arena)
             while True:
                 with lock:
                     if not waiting:
@@ -67,10 +68,18 @@ def run(
                 if not one(arena, fault, own_seed, results, tell):
                     life.close()  # whatever is wrong with this arena stays with it
                     arena = life.enter_context(Arena(stack, folder, own_seed))
+                    begin(arena)
 
     with ThreadPoolExecutor(lanes) as pool:
         for done in [pool.submit(lane, number) for number in range(lanes)]:
             done.result()
+
+
+def begin(arena: Arena) -> None:
+    """One worker, and nothing left to do."""
+    arena.produce()
+    arena.crew.start()
+    arena.settle()
 
 
 def one(arena: Arena, fault: Fault, seed: int, results: Results, tell: Tell) -> bool:

@@ -17,7 +17,7 @@ from tests.faults.sender import killed_mid_flush
 from tests.faults.worker_faults import QUICK
 
 
-def _working(arena: Arena, **changes: str) -> None:
+def working(arena: Arena, **changes: str) -> None:
     """One worker, reading; its settings are the arena's and these."""
     crew = arena.crew
     if len(crew.workers) != 1 or crew.workers[0].changes != changes or crew.workers[0].patches:
@@ -28,7 +28,7 @@ def _working(arena: Arena, **changes: str) -> None:
 
 def kafka_killed(seconds: float) -> Callable[[Arena, Random], None]:
     def hurt(arena: Arena, rng: Random) -> None:
-        _working(arena)
+        working(arena)
         with arena.arriving():
             passing(arena, 1 + rng.random())
             os.kill(arena.pid_of("Kafka"), signal.SIGKILL)
@@ -44,7 +44,7 @@ def kafka_full(arena: Arena, rng: Random) -> str:
     data = arena.stack.home / "kafka" / "data"
     if not os.path.ismount(data):
         raise NotHad("a file system of its own cannot be mounted here: run as root")
-    _working(arena)
+    working(arena)
     arena.produce()
     pid, room = arena.pid_of("Kafka"), os.statvfs(data)
     size = room.f_blocks * room.f_frsize
@@ -75,7 +75,7 @@ def _resize(data: Path, size: int) -> None:
 
 
 def producer_killed(arena: Arena, rng: Random) -> str:
-    _working(arena)
+    working(arena)
     return killed_mid_flush(arena, rng)
 
 
@@ -83,7 +83,7 @@ def clickhouse_killed(seconds: float) -> Callable[[Arena, Random], None]:
     """In the middle of an insert's body; it is away for so long."""
 
     def hurt(arena: Arena, rng: Random) -> None:
-        _working(arena)
+        working(arena)
         pid = arena.pid_of("ClickHouse")
         arena.proxy.set(Spoil("half", times=1, hook=lambda: os.kill(pid, signal.SIGKILL)))
         try:
@@ -108,7 +108,7 @@ def spoilt(spoil: Callable[[], Spoil], seconds: float, **changes: str) -> Callab
     """Between worker and ClickHouse it goes wrong for so long, while events arrive."""
 
     def hurt(arena: Arena, rng: Random) -> str:
-        _working(arena, **changes)
+        working(arena, **changes)
         before = arena.proxy.spoilt
         with arena.arriving():
             with arena.proxy.broken(spoil()):

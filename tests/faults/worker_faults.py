@@ -11,7 +11,7 @@ from kafka import OffsetAndMetadata, TopicPartition
 
 from infra.kafka.connection import admin_client, kafka_python_options
 from infra.waiting import wait_until
-from tests.faults.arena import Arena
+from tests.faults.arena import LARGE, Arena
 from tests.faults.fault import Fault, passing, reading, terminate
 
 QUICK = {"ROLLCALL_WORKER_SESSION_SECONDS": "6"}
@@ -132,12 +132,12 @@ def come_and_go(*patches: str) -> Callable[[Arena, Random], None]:
     def hurt(arena: Arena, rng: Random) -> None:
         crew = arena.crew
         crew.kill_all()
-        first = crew.start(patches=patches)
+        first = crew.start(patches=patches, **LARGE)
         reading(first)
         arena.watcher.reset_pause()
         with arena.arriving():
             passing(arena, 2)
-            second, third = crew.start(patches=patches), crew.start(patches=patches)
+            second, third = crew.start(patches=patches, **LARGE), crew.start(patches=patches, **LARGE)
             reading(second)
             reading(third)
             passing(arena, 2)
@@ -146,7 +146,7 @@ def come_and_go(*patches: str) -> Callable[[Arena, Random], None]:
             passing(arena, 1)
             crew.kill(dying)
             if rng.random() < 0.5:
-                reading(crew.start(patches=patches))
+                reading(crew.start(patches=patches, **LARGE))
             passing(arena, 3)
 
     return hurt
