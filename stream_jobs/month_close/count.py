@@ -6,6 +6,7 @@ if its own `recorded_in` is, so neither FINAL nor a merge is needed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -17,7 +18,6 @@ from schemas.calendar import month_name
 from schemas.close import Count, SealedCount
 from stream_jobs.month_close.digest import CELL_DIGEST
 from stream_jobs.month_close.left_out import SETTINGS, left_out_query
-from stream_jobs.month_close.portions import portions
 from stream_jobs.month_close.rows import Rows, rows_of
 from stream_jobs.month_close.scope import Cell, Scope
 
@@ -80,13 +80,13 @@ def cells_of(client: Client, rows: Rows, scope: Scope, *, allowed: bool = True) 
     if scope.empty:
         return []
     found = []
-    for portion in portions(scope.rows):
+    for part, portion in (scope if allowed else replace(scope, allowances=())).pieces():
         sets = (
-            f"arrayCompact(arraySort(groupArray(subject))) AS subjects {rows.source} AND {scope.condition}"
+            f"arrayCompact(arraySort(groupArray(subject))) AS subjects {rows.source} AND {part.condition}"
             f"{portion.condition}"
         )
-        parameters = {**rows.parameters, **scope.parameters, **portion.parameters}
-        if allowed and (left_out := left_out_query(rows, scope, portion)) is not None:
+        parameters = {**rows.parameters, **part.parameters, **portion.parameters}
+        if (left_out := left_out_query(rows, part, portion)) is not None:
             sets += f" AND (tenant, sku, subject) NOT IN (SELECT tenant, sku, subject FROM ({left_out[0]}))"
             parameters |= left_out[1]
         found += read_cells(client, sets, parameters)

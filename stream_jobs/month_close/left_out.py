@@ -13,7 +13,7 @@ from infra.clickhouse.client import DENIED, error_code
 from infra.errors import ConfigurationError
 from schemas.close import LeftOut
 from stream_jobs.month_close.allowances import Allowance, left_out_of
-from stream_jobs.month_close.portions import Portion, portions
+from stream_jobs.month_close.portions import Portion
 from stream_jobs.month_close.rows import Rows
 from stream_jobs.month_close.scope import Scope
 
@@ -79,8 +79,8 @@ def left_out_query(rows: Rows, scope: Scope, portion: Portion) -> tuple[str, dic
 def left_out_before(client: Client, rows: Rows, scope: Scope) -> list[LeftOut]:
     """How many a close would leave out, in order of tenant, SKU and reason."""
     found: list[LeftOut] = []
-    for portion in portions(scope.rows):
-        if (query := left_out_query(rows, scope, portion)) is not None:
+    for part, portion in scope.pieces():
+        if (query := left_out_query(rows, part, portion)) is not None:
             counted = client.query(
                 f"SELECT tenant, sku, reason, count() FROM ({query[0]}) GROUP BY tenant, sku, reason"
                 " ORDER BY tenant, sku, reason",

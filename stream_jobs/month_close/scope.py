@@ -8,7 +8,7 @@ sold until then, and its users are still owed. Within the programme the tenant d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -16,6 +16,7 @@ from infra.errors import CheckFailed
 from schemas.calendar import month_name
 from stream_jobs.month_close.agreements import Tenants, contracts_in, covers_in
 from stream_jobs.month_close.allowances import Allowance, allowances_in
+from stream_jobs.month_close.portions import Portion, portions
 from stream_jobs.month_close.versions import Versions
 
 Cell = tuple[str, str]
@@ -47,6 +48,23 @@ class Scope:
         if not self.tenants.named:
             return "sku IN %(skus)s"
         return f"sku IN %(skus)s AND tenant {'NOT IN' if self.tenants.others else 'IN'} %(tenants)s"
+
+    def by_allowances(self) -> list[Scope]:
+        """The tenants that no entry is for, and those that some are for: only of these each subject is judged."""
+        judged = frozenset(entry.tenant for entry in self.allowances)
+        if not judged:
+            return [self]
+        named = self.tenants.named | judged if self.tenants.others else self.tenants.named - judged
+        found = [
+            replace(self, tenants=Tenants(named, self.tenants.others), allowances=()),
+            replace(self, tenants=Tenants(judged)),
+        ]
+        held = [replace(s, rows={cell: n for cell, n in s.rows.items() if cell[0] in s.tenants}) for s in found]
+        return [scope for scope in held if not scope.empty]
+
+    def pieces(self, *, sliced: bool = False) -> list[tuple[Scope, Portion]]:
+        """Those parts in portions: what one statement each reads. All rows are in one."""
+        return [(part, portion) for part in self.by_allowances() for portion in portions(part.rows, sliced=sliced)]
 
     @property
     def parameters(self) -> dict[str, Any]:

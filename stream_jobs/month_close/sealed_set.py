@@ -38,10 +38,10 @@ _SETTINGS = {
 
 def store_set(client: Client, rows: Rows, scope: Scope) -> None:
     """Stores every measured subject under the close's number, counted or with the reason why not."""
-    for portion in portions(scope.rows, sliced=True):
-        logins = _FIRST_LOGINS.format(rows=f"{rows.source} AND {scope.condition}{portion.condition}")
-        parameters = {**rows.parameters, **scope.parameters, **portion.parameters, "agreement": scope.id}
-        left_out = left_out_query(rows, scope, portion)
+    for part, portion in scope.pieces(sliced=True):
+        logins = _FIRST_LOGINS.format(rows=f"{rows.source} AND {part.condition}{portion.condition}")
+        parameters = {**rows.parameters, **part.parameters, **portion.parameters, "agreement": part.id}
+        left_out = left_out_query(rows, part, portion)
         if left_out is None:
             statement = f"{_STORE} true, '' FROM ({logins})"
         else:
