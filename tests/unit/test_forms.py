@@ -189,6 +189,9 @@ def test_the_workbook_has_every_line_and_total_and_texts_stay_texts(language: La
     found = sheets(content)
     assert list(found) == [w(f"sheet.{name}") for name in ("report", "lines", "findings", "adjustments")]
     first, lines, findings, adjustments = found.values()
+    for heads in (lines[0], findings[0], adjustments[0]):
+        assert all(heads)
+        assert len(set(heads)) == len(heads)
     told = [(r[0], r[1], r[2], *r[8:15]) for r in lines[1:]]
     assert told == [(x.tenant, x.tenant_name, x.sku, *(getattr(x, q) for q in QUANTITIES)) for x in report.lines]
     totals = [[getattr(x, q) for q in QUANTITIES] for x in (*report.skus, report.total)]
@@ -264,6 +267,14 @@ def test_the_pdf_is_the_same_each_time_and_tells_in_text_what_stands_in_it() -> 
     mapped = _mapped(content)
     assert {*RARE, *"利用実績報告書"} <= mapped
     assert b"/URI" not in content
+
+
+def test_every_font_of_the_pdf_comes_from_a_package_and_is_embedded() -> None:
+    content = render(made(), "pdf", "ja", APPROVED)
+    fonts = set(re.findall(rb"/FontName\s*/[A-Z]{6}\+([\w-]+)", content))
+    assert {b"NotoSansCJKjp-Regular", b"NotoSansCJKjp-Bold"} <= fonts
+    assert fonts <= {b"NotoSansCJKjp-Regular", b"NotoSansCJKjp-Bold", b"DejaVuSansMono"}, "the last is Typst's own"
+    assert len(re.findall(rb"/FontFile", content)) == len(fonts)
 
 
 def test_the_layout_fetches_and_reads_nothing() -> None:

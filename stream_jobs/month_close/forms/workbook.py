@@ -196,10 +196,11 @@ def _correction(pen: _Pen, sheet: Any, row: int, report: Report) -> int:
 
 
 def _lines(pen: _Pen, report: Report) -> None:
-    names = ("customer", "sku", "product", "family", "deployment", "unit", "tier", *QUANTITIES, "rule")
+    names = (
+        "customer_id", "customer_name", "sku", "product", "family", "deployment", "unit", "tier", *QUANTITIES, "rule"
+    )  # fmt: skip
     sheet = pen.sheet("lines", [18, 28, 24, 30, 12, 12, 10, 8, *[11] * len(QUANTITIES), 18], landscape=True)
     labels = pen.labels(*names)
-    labels.insert(0, f"{labels[0]} (id)")
     pen.head(sheet, 0, labels)
     sheet.freeze_panes(1, 0)
     sheet.repeat_rows(0)
@@ -218,7 +219,7 @@ def _lines(pen: _Pen, report: Report) -> None:
 
 def _findings(pen: _Pen, report: Report) -> None:
     sheet = pen.sheet("findings", [12, 26, 70, 34, 40], landscape=True)
-    pen.head(sheet, 0, [pen.w("label.severity"), "", *pen.labels("remark", "rule", "waived")])
+    pen.head(sheet, 0, pen.labels("severity", "kind", "remark", "rule", "waived"))
     sheet.freeze_panes(1, 0)
     sheet.repeat_rows(0)
     rows = [
