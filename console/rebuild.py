@@ -75,6 +75,8 @@ def _say(tried: Trial, found: list[Comparison]) -> None:
         else:
             tell(f"{comparison.agreement}: differs from revision {comparison.revision}: {comparison.digest} became "
                  f"{comparison.rebuilt_digest}")  # fmt: skip
+            if not comparison.cells:
+                tell(f"{comparison.agreement}: the same subjects, but others of them are left out")
 
 
 def _rows(comparison: Comparison) -> list[tuple[object, ...]]:

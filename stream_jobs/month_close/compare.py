@@ -1,7 +1,8 @@
 """A rebuilt month held against what stands: every agreement's newest seal, or the table in force where none is.
 
-Both ways, by tenant and SKU, over everybody measured; and by the seal's digest, over those that it counts: whom its
-allowances left out is left out again.
+Both ways, by tenant and SKU, over everybody measured; and by the seal's digest, over those that it counts. Whom its
+allowances left out is left out again, unless the rebuilt table has others on their days than the one in force: then
+they are judged anew.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import explained
-from infra.generation import Generation
+from infra.generation import Generation, in_force
 from schemas.close import Seal, SealedCount
 from schemas.settings import Settings
 from stream_jobs.month_close.catalogues import stored_versions
-from stream_jobs.month_close.count import IN_ORDER, cells_of, read_cells, rows_by_cell
+from stream_jobs.month_close.count import IN_ORDER, SUBJECTS, cells_of, read_cells, rows_by_cell
 from stream_jobs.month_close.digest import seal_digest
 from stream_jobs.month_close.rows import Rows, rows_of
 from stream_jobs.month_close.scope import Cell, Scope, scopes_of
@@ -93,10 +94,14 @@ def _with_seal(client: Client, seal: Seal, generation: Generation) -> Comparison
     )  # fmt: skip
     scope = next(scope for scope in scopes if scope.id == seal.agreement)
     parameters = {"month": seal.month, "agreement": seal.agreement, "number": seal.close_number}
-    sealed = read_cells(client, f"arrayDistinct(groupArray(subject)) AS subjects {_SEALED}", parameters)
+    sealed = read_cells(client, f"{SUBJECTS} {_SEALED}", parameters)
     rebuilt = _side(client, rows, scope)
     differences = _differences(client, _Side(_SEALED, parameters, sealed), rebuilt)
     counted = _counted(client, seal, rebuilt)
+    if not differences and scope.allowances:
+        standing = Rows(seal.month, in_force(client).table, rows.generation, rows.before)
+        judged = cells_of(client, rows, scope)
+        counted = counted if set(cells_of(client, standing, scope)) == set(judged) else judged
     return Comparison(seal.agreement, seal.revision, seal.digest, seal_digest(counted), differences)
 
 
@@ -127,7 +132,7 @@ def _counted(client: Client, seal: Seal, rebuilt: _Side) -> list[SealedCount]:
     if not affected:
         return rebuilt.cells
     sets = (
-        f"arrayDistinct(groupArray(subject)) AS subjects {rebuilt.source} AND (tenant, sku) IN %(affected)s"
+        f"{SUBJECTS} {rebuilt.source} AND (tenant, sku) IN %(affected)s"
         f" AND (tenant, sku, subject) NOT IN (SELECT tenant, sku, subject {_SEALED} AND NOT counted)"
     )
     parameters = {**rebuilt.parameters, "agreement": seal.agreement, "affected": affected}

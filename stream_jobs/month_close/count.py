@@ -28,6 +28,9 @@ IN_ORDER: dict[str, Any] = {"optimize_aggregation_in_order": 1, "max_query_size"
 # As a number a subject is hashed faster than as text; the sets are the same.
 _USERS = "uniqExact(reinterpretAsUInt128(subject))"
 
+SUBJECTS = "arrayCompact(arraySort(groupArray(subject))) AS subjects"
+"""What `read_cells` digests, of rows where a subject may stand more than once."""
+
 
 def live_counts(client: Client, month: date) -> list[Count]:
     """The month as it is known now, in order of tenant and SKU; empty without any login."""
@@ -81,10 +84,7 @@ def cells_of(client: Client, rows: Rows, scope: Scope, *, allowed: bool = True) 
         return []
     found = []
     for part, portion in (scope if allowed else replace(scope, allowances=())).pieces():
-        sets = (
-            f"arrayCompact(arraySort(groupArray(subject))) AS subjects {rows.source} AND {part.condition}"
-            f"{portion.condition}"
-        )
+        sets = f"{SUBJECTS} {rows.source} AND {part.condition}{portion.condition}"
         parameters = {**rows.parameters, **part.parameters, **portion.parameters}
         if (left_out := left_out_query(rows, part, portion)) is not None:
             sets += f" AND (tenant, sku, subject) NOT IN (SELECT tenant, sku, subject FROM ({left_out[0]}))"

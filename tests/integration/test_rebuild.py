@@ -34,9 +34,11 @@ from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.rebuild_log import committed_offsets
 from stream_jobs.month_close import close
 from stream_jobs.month_close.barrier import Waiting
+from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.close import close_month
 from stream_jobs.month_close.compare import Comparison, compare
 from stream_jobs.month_close.seal import seals
+from stream_jobs.month_close.unattended.behind import changed_since, seal_heads
 from stream_jobs.month_close.verify import verify_month
 from tests.integration.command import rollcall, start
 
@@ -50,6 +52,9 @@ skus:
   - {id: S1, name: one, programme: csp, family: f, deployment: cloud}
   - {id: S2, name: two, programme: csp, family: f, deployment: cloud}
   - {id: S3, name: three, programme: csp, family: f, deployment: cloud}
+exclusions:
+  - {tenant: a, subject: s0, reason: administration}
+  - {tenant: a, subject: s1, reason: demonstration, valid_from: 2026-10-01, valid_to: 2026-10-10}
 products:
   - {source: /x, product: Desktop, sku: S2}
 """
@@ -70,12 +75,12 @@ class World:
         self.settings, self.client = settings, connect(settings)
         self._pseudonyms = Pseudonyms(pseudonym_key(settings))
 
-    def push(self, users: Iterable[str], month: date = OCTOBER, source: str = "/x", **data: str) -> None:
+    def push(self, users: Iterable[str], month: date = OCTOBER, source: str = "/x", day: int = 5, **data: str) -> None:
         with LoginProducer(self.settings.kafka, pack=1) as producer:
             for user in users:
                 event = {
                     "specversion": "1.0", "id": f"{user}-{month}", "source": source, "type": "rollcall.login.v1",
-                    "time": f"{month:%Y-%m}-05T10:00:00Z", "subject": user, "data": data,
+                    "time": f"{month:%Y-%m}-{day:02}T10:00:00Z", "subject": user, "data": data,
                 }  # fmt: skip
                 producer.send_bytes(json.dumps(event).encode(), user)
             producer.flush(30)
@@ -118,6 +123,10 @@ class World:
             if accept:
                 tried.accept("a test", "alice")
             return found
+
+    def changed(self) -> dict[tuple[str, date], str]:
+        """The months that the month end would close again."""
+        return changed_since(self.client, stored_versions(self.client), seal_heads(self.client))
 
     def holds(self, truth: Truth) -> None:
         """The table in force, the view and the truth are one, in every month."""
@@ -253,6 +262,7 @@ def test_a_void_hour_is_left_out_and_stays_so(world: World) -> None:
         world.push(rubbish, SEPTEMBER, source="/bad", tenant="a", sku="S2")
         end = _between()
         world.push({"r0"}, source="/bad", tenant="a", sku="S2")  # behind it
+        world.push({"s1"}, source="/worse", day=20, tenant="a", sku="S1")
         world.close(OCTOBER)
         void = f"[{{source: /bad, from: '{begin}', to: '{end}', reason: a load test}}]"
         left_out = sorted(world.subjects("a", rubbish - {"r0"}))
@@ -265,6 +275,19 @@ def test_a_void_hour_is_left_out_and_stays_so(world: World) -> None:
         world.holds(truth)
         assert all(comparison.same for comparison in world.rebuild(OCTOBER))
     assert "a load test" in in_force(world.client).voids
+
+    # Nobody is gone, but without the 20th an exclusion covers all days of s1.
+    worse = parse_voids(f"[{{source: /worse, from: '{begin}', to: '{_between()}', reason: worse}}]", "voids")
+    [found] = world.rebuild(OCTOBER, voids=worse, accept=True)
+    assert (found.same, found.cells) == (False, ())
+    assert world.changed() == {("csp", OCTOBER): "generation 3 reads the month anew: a test"}
+    with world.working():
+        world.close(OCTOBER)
+    assert world.digest(OCTOBER) == (3, found.rebuilt_digest)
+    # What counts the same is no reason to close again.
+    nothing = parse_voids(f"[{{source: /nobody, from: '{begin}', to: '{_between()}', reason: x}}]", "voids")
+    [found] = world.rebuild(OCTOBER, voids=nothing, accept=True)
+    assert (found.same, in_force(world.client).number, world.changed()) == (True, 4, {})
 
 
 def test_a_close_that_sees_a_rebuild_begins_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +314,7 @@ def test_a_close_that_sees_a_rebuild_begins_again(world: World, monkeypatch: pyt
                 worker.communicate(timeout=30)
     [sealed] = seals(world.client, OCTOBER, "csp")
     assert (sealed.generation, sealed.close_number) == (2, 2)
-    assert sum(count.active_users for count in sealed.counts) == len(DIRECT | DESKTOP)
+    assert sum(count.active_users for count in sealed.counts) == len(DIRECT - {"s0", "s1"} | DESKTOP)
 
 
 STEPS: list[tuple[Any, str, bool]] = [

@@ -11,12 +11,14 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import utc
 from infra.generation import Generation, generations
+from schemas.close import Seal
 from stream_jobs.month_close.agreements import agreement_covering
-from stream_jobs.month_close.count import rows_by_cell
+from stream_jobs.month_close.count import cells_of, rows_by_cell
+from stream_jobs.month_close.digest import seal_digest
 from stream_jobs.month_close.left_out import left_out_before
-from stream_jobs.month_close.rows import rows_of
-from stream_jobs.month_close.scope import scopes_of
-from stream_jobs.month_close.seal import newest_seal
+from stream_jobs.month_close.rows import Rows, rows_of
+from stream_jobs.month_close.scope import Scope, scopes_of
+from stream_jobs.month_close.seal import seals
 from stream_jobs.month_close.versions import Versions
 
 Key = tuple[str, date]
@@ -46,16 +48,22 @@ def seal_heads(client: Client) -> dict[Key, SealHead]:
 def changed_since(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
     """Why sealed months would be counted otherwise now, in the operator's words; nothing of those that would not."""
     known = generations(client)
-    return _rebuilt(known, heads) | _behind(client, known[-1].table, versions, heads)
+    return _rebuilt(client, known, versions, heads) | _behind(client, known[-1].table, versions, heads)
 
 
-def _rebuilt(known: list[Generation], heads: Mapping[Key, SealHead]) -> dict[Key, str]:
-    """Months that a later generation was made for."""
-    return {
+def _rebuilt(
+    client: Client, known: list[Generation], versions: Versions, heads: Mapping[Key, SealHead]
+) -> dict[Key, str]:
+    """Months that a later generation was made for and that are counted otherwise by it.
+
+    A close that would only repeat a seal makes none, so the seal's generation alone does not tell.
+    """
+    found = {
         key: f"generation {one.number} reads the month anew: {one.reason}"
         for one in known for key, head in heads.items()
         if key[1] == one.month and one.number > head.generation
     }  # fmt: skip
+    return {key: said for key, said in found.items() if _counted_otherwise(client, versions, *key)}
 
 
 def _behind(client: Client, table: str, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
@@ -97,10 +105,21 @@ def _behind(client: Client, table: str, versions: Versions, heads: Mapping[Key, 
 
 def _left_out_otherwise(client: Client, versions: Versions, agreement: str, month: date) -> bool:
     """Whether the allowances leave out others now than in the newest seal."""
-    seal = newest_seal(client, month, agreement)
-    if seal is None:
-        return False
-    rows = rows_of(client, month)
-    scopes = scopes_of(versions, seal.catalogue_version, month, rows_by_cell(client, rows), [agreement])
-    scope = next(scope for scope in scopes if scope.id == agreement)
+    seal, rows, scope = _now(client, versions, agreement, month)
     return left_out_before(client, rows, scope) != seal.left_out
+
+
+def _counted_otherwise(client: Client, versions: Versions, agreement: str, month: date) -> bool:
+    """Whether the table in force gives another set than the newest seal's: all of the month is read for it."""
+    seal, rows, scope = _now(client, versions, agreement, month)
+    return seal_digest(cells_of(client, rows, scope)) != seal.digest or (
+        left_out_before(client, rows, scope) != seal.left_out
+    )
+
+
+def _now(client: Client, versions: Versions, agreement: str, month: date) -> tuple[Seal, Rows, Scope]:
+    """The agreement's newest seal, and what a close would count now, by the newest catalogue."""
+    seal, rows = seals(client, month, agreement)[-1], rows_of(client, month)
+    cells, newest = rows_by_cell(client, rows), versions.newest or seal.catalogue_version
+    scopes = scopes_of(versions, newest, month, cells, [agreement])
+    return seal, rows, next(scope for scope in scopes if scope.id == agreement)
