@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 import uuid
@@ -167,6 +169,12 @@ class Arena:
         pid = next(each.pid for each in status(self.stack) if each.name == service)
         assert pid is not None
         return pid
+
+    def kill_server(self, service: str) -> None:
+        """`kill -9`; returns when the process is gone."""
+        os.kill(self.pid_of(service), signal.SIGKILL)
+        if not wait_until(lambda: next(e.pid for e in status(self.stack) if e.name == service) is None, 20):
+            raise AssertionError(f"{service} survives kill -9")
 
     def mend(self) -> None:
         """Whatever of the stack does not run is started again."""

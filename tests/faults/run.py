@@ -7,11 +7,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from infra.errors import RollcallError
 from schemas.settings import Settings
 from tests.faults.arena import Arena, Round
 from tests.faults.fault import Fault, NotHad
@@ -67,6 +68,8 @@ def run(
                         continue
                 if not one(arena, fault, own_seed, results, tell):
                     life.close()  # whatever is wrong with this arena stays with it
+                    with suppress(RollcallError):
+                        arena.mend()
                     arena = life.enter_context(Arena(stack, folder, own_seed))
                     begin(arena)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,7 @@ def kafka_killed(seconds: float) -> Callable[[Arena, Random], None]:
         working(arena)
         with arena.arriving():
             passing(arena, 1 + rng.random())
-            os.kill(arena.pid_of("Kafka"), signal.SIGKILL)
+            arena.kill_server("Kafka")
             passing(arena, seconds)
             arena.mend()
             passing(arena, 1)
@@ -63,7 +62,7 @@ def kafka_full(arena: Arena, rng: Random) -> str:
             passing(arena, 2)
             _resize(data, size)
             if not gone:
-                os.kill(pid, signal.SIGKILL)
+                arena.kill_server("Kafka")
             arena.mend()
     finally:
         _resize(data, size)
@@ -84,8 +83,7 @@ def clickhouse_killed(seconds: float) -> Callable[[Arena, Random], None]:
 
     def hurt(arena: Arena, rng: Random) -> None:
         working(arena)
-        pid = arena.pid_of("ClickHouse")
-        arena.proxy.set(Spoil("half", times=1, hook=lambda: os.kill(pid, signal.SIGKILL)))
+        arena.proxy.set(Spoil("half", times=1, hook=lambda: arena.kill_server("ClickHouse")))
         try:
             with arena.arriving():
                 if not wait_until(lambda: arena.proxy.spoilt > before, 30):
