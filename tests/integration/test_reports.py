@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from python_calamine import CalamineWorkbook
 
 from console.main import main
+from examples.forms.order_form import FILE
 from infra.errors import CheckFailed, ConfigurationError
 from schemas.ledger import Acknowledged, Act, Attempted, Ended, Notified, Rejected
 from schemas.report import Report
@@ -346,7 +348,7 @@ def test_approval_by_ssh_signature_is_proved_now_and_again_from_the_ledger(
 
 
 def test_the_command_leads_from_a_closed_month_to_an_approved_one(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for name, value in environment(world.settings).items():
         monkeypatch.setenv(name, value)
@@ -376,3 +378,10 @@ def test_the_command_leads_from_a_closed_month_to_an_approved_one(
     ]  # fmt: skip
     assert run("diff", "2026-10")[0] == 1
     assert run("list")[2] == "next: rollcall report show 2026-10"
+
+    with pytest.raises(SystemExit) as ended:
+        main(["form", "fill", str(FILE), "2026-10", "--output", str(tmp_path / "filled.xlsx")])
+    assert ended.value.code == 0
+    assert capsys.readouterr().err.splitlines()[-1] == approve_next[2]
+    order = CalamineWorkbook.from_path(tmp_path / "filled.xlsx").get_sheet_by_name("Order").to_python()
+    assert [(row[1], row[4]) for row in order[11:13]] == [("S1", 3), ("S2", 3)]
