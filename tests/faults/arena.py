@@ -25,7 +25,7 @@ from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
 from tests.faults.crew import Crew
-from tests.faults.logins import CATALOGUE, Event, Logins
+from tests.faults.logins import CATALOGUE, REMEMBERED, Event, Logins
 from tests.faults.proxy import Proxy
 from tests.faults.truth import Difference, Log, State, compare, stored
 from tests.faults.watcher import AWAY, Watcher
@@ -71,7 +71,8 @@ class Round:
 class Arena:
     """A Rollcall of its own on a stack. Use as a context; one round at a time."""
 
-    def __init__(self, stack: Settings, folder: Path, seed: int, *, worker: dict[str, str] | None = None) -> None:
+    def __init__(self, stack: Settings, folder: Path, seed: int, *, users: int = 20_000, watch: float = 0.4) -> None:
+        """`watch` is the seconds between two looks at the commits."""
         name = f"f{uuid.uuid4().hex[:10]}"
         folder = folder / name
         folder.mkdir(parents=True)
@@ -85,10 +86,10 @@ class Arena:
         migrate(self.settings)
         self.proxy = Proxy(stack.local.clickhouse_port)
         self.proxied = {"ROLLCALL_CLICKHOUSE_URL": f"http://{LOOPBACK}:{self.proxy.port}"}
-        self.crew = Crew(self.settings, folder, WORKER | self.proxied | (worker or {}))
-        self.logins = Logins(seed)
+        self.crew = Crew(self.settings, folder, WORKER | self.proxied)
+        self.logins = Logins(seed, users)
         self.log = Log(self.settings, self.logins, pseudonym_key(self.settings))
-        self.watcher = Watcher(self.settings, self.log)
+        self.watcher = Watcher(self.settings, self.log, watch)
         self.acknowledged = State()
         """The fold of every login that Kafka has acknowledged; close numbers left out."""
         self.sent: list[Event] = []
@@ -129,7 +130,7 @@ class Arena:
 
         if not wait_until(delivered, SETTLE_SECONDS, pause=0.5):
             raise AssertionError("Kafka does not take events any more")
-        self.sent += events
+        self.sent = (self.sent + events)[-REMEMBERED // 2 :]
         for event in events:
             if event.login is not None:
                 member, row = self.log.row_of(event.login, 0)

@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from random import Random
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from examples.brokers import CATALOGUE as CATALOGUE  # the simulated provider's: two programmes, four tenants
 
-FEBRUARY, MARCH = date(2026, 2, 1), date(2026, 3, 1)
+FEBRUARY = date(2026, 2, 1)
+REMEMBERED = 200_000
+"""Events whose meaning is kept; a soak sends more."""
 _END = datetime(2026, 3, 1)
 _TOKYO, _BERLIN, _NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,6 +91,8 @@ class Logins:
             delivered += [(made[0] + timedelta(hours=48 * rng.random()), each) for each in told]
             self._recent.append(made[1])
         self._recent = self._recent[-5_000:]
+        for old in list(islice(self._by_identity, max(0, len(self._by_identity) - REMEMBERED))):
+            del self._by_identity[old]  # read from the log long ago
         return [event for _, event in sorted(delivered, key=lambda each: each[0])]
 
     def meaning(self, element: Any) -> Login | None:

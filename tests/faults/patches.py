@@ -1,11 +1,12 @@
 """What is changed in a worker on purpose, in its own process, before it starts.
 
-`commit_first` and `learn_first` break a rule that the counts stand on: the suite must find it
+`commit_first`, `done_first` and `learn_first` break a rule that the counts stand on: the suite must find it
 (`test_it_can_fail.py`). `dynamic` is no fault: membership of the consumer group without a seat.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from infra.clickhouse.client import Retryable
@@ -28,9 +29,19 @@ def commit_first() -> None:
     Ledger.enter = entered  # type: ignore[method-assign]
 
 
+def done_first() -> None:
+    """The acknowledgement order broken: a batch is done while its insert is still under way."""
+    store, under_way = Pipeline.store, set[asyncio.Task[None]]()
+
+    async def stored(self: Pipeline, batch: Batch, folded: Folded) -> None:
+        under_way.add(asyncio.create_task(store(self, batch, folded)))
+
+    Pipeline.store = stored  # type: ignore[method-assign]
+
+
 def learn_first() -> None:
-    """The acknowledgement order broken, as peers have it: the cache learns before the insert, and a batch whose insert
-    failed is folded again by the same process."""
+    """The cache runs ahead of the store, as peers' do: it learns before the insert, and a batch whose insert failed is
+    folded again by the same process."""
     store = Pipeline.store
 
     async def stored(self: Pipeline, batch: Batch, folded: Folded) -> None:

@@ -21,7 +21,6 @@ from infra.kafka.connection import admin_client, kafka_python_options
 from schemas.settings import Settings
 from tests.faults.truth import Log, lowest_unstored, stored
 
-EVERY_SECONDS = 0.4
 AWAY = (KafkaError, ClickHouseError, OSError, RollcallError)
 """A server is hurt just now: the look is left out."""
 
@@ -29,13 +28,13 @@ AWAY = (KafkaError, ClickHouseError, OSError, RollcallError)
 class Watcher:
     """`broken` lists every commit that was ahead: (partition, lowest event not stored, committed)."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
-        self._settings, self._log = settings, log
+    def __init__(self, settings: Settings, log: Log, every: float = 0.4) -> None:
+        self._settings, self._log, self._every = settings, log, every
         self._group = f"{settings.kafka.group}-g1"
         self._admin: Any = None
         self._client: Client | None = None
         self._ending = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._moved: dict[int, tuple[int, float]] = {}
         self.broken: list[tuple[int, int, int]] = []
@@ -70,10 +69,11 @@ class Watcher:
 
     def committed(self) -> dict[int, int]:
         """By partition, the offset that the group reads next."""
-        if self._admin is None:
-            self._context = admin_client(kafka_python_options(self._settings.kafka))
-            self._admin = self._context.__enter__()
-        found = self._admin.list_group_offsets({self._group: None})[self._group]
+        with self._lock:
+            if self._admin is None:
+                self._context = admin_client(kafka_python_options(self._settings.kafka))
+                self._admin = self._context.__enter__()
+            found = self._admin.list_group_offsets({self._group: None})[self._group]
         return {tp.partition: offset.offset for tp, offset in found.items() if offset.offset >= 0}
 
     def reset_pause(self) -> None:
@@ -92,7 +92,7 @@ class Watcher:
             self.longest_pause = max(self.longest_pause, now - since)
 
     def _run(self) -> None:
-        while not self._ending.wait(EVERY_SECONDS):
+        while not self._ending.wait(self._every):
             with suppress(*AWAY):
                 self.look()
 
