@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Format = Literal["table", "json", "csv"]
 
-notes = Console(stderr=True, highlight=False, soft_wrap=True)
+notes = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def tell(sentence: str) -> None:
@@ -39,7 +40,7 @@ def show(format: Format, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
             copied = column in ("origin", "subject", "digest", "sha256")
             table.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=copied)
         for row in found:
-            table.add_row(*(_cell(value) for value in row))
+            table.add_row(*(Text(_cell(value)) for value in row))  # as text, for `:b:` and `[a]` are no markup here
         Console(highlight=False, width=None if sys.stdout.isatty() else 500).print(table)
 
 
@@ -48,7 +49,7 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return _text(value).replace("[", "\\[")
+    return _text(value)
 
 
 def _text(value: Any) -> str:

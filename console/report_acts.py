@@ -107,4 +107,7 @@ def _text(file: Path) -> str:
     try:
         return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} cannot be read as a signature: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigurationError(
+            f"{file} cannot be read as a signature ({why}): name the .sig file that ssh-keygen wrote"
+        ) from None

@@ -19,11 +19,11 @@ from schemas.calendar import month_name
 from schemas.ledger import Act, Adjusted, Entry, Returned, Waived
 from schemas.report import Adjustment, Report, Waiver
 from schemas.settings import Settings
-from stream_jobs.month_close.report.basis import agreement_now, catalogue_now, corrected, gather, sealed
-from stream_jobs.month_close.report.build import build
+from stream_jobs.month_close.report.basis import agreement_now, catalogue_now, gather, sealed
 from stream_jobs.month_close.report.draft import draft
 from stream_jobs.month_close.report.ledger import Ledger
 from stream_jobs.month_close.report.life import Life, refused
+from stream_jobs.month_close.report.lines import cell_lines
 from stream_jobs.month_close.report.store import get_report
 
 
@@ -107,16 +107,15 @@ def give_back(
 
 
 def _refuse_misfit(client: Client, life: Life, row: Adjustment) -> None:
-    """Builds the report with the row, stores nothing: what fits no line is a finding of it."""
+    """Refuses what would stand in no line of the report with it."""
     seal = sealed(client, life.month, life.agreement)
-    newest = life.newest
-    revision = 1 if newest is None else newest.number + newest.was_sent
-    basis = gather(
-        client, life, seal, revision=revision, corrects=corrected(client, life, revision), reason="adjusted"
+    basis = gather(client, life, seal, revision=1, corrects=None, reason="adjusted")
+    _, unapplied = cell_lines(
+        basis.catalogue, basis.agreement, basis.month, basis.skus, basis.seal, basis.adjustments
     )
-    for finding in build(basis, revision, 1).findings:
-        if finding.kind == "unadjusted" and (finding.tenant, finding.sku) == (row.tenant, row.sku):
-            raise CheckFailed(f"nothing was adjusted: {finding.text}")
+    for misfit in unapplied:
+        if (misfit.tenant, misfit.sku) == (row.tenant, row.sku):
+            raise CheckFailed(f"nothing was adjusted: {misfit.reason}; name a tenant and SKU that this report is of")
 
 
 def _same(one: Adjustment | Waiver, other: Adjustment) -> bool:

@@ -49,6 +49,11 @@ class Basis:
     more_findings: Sequence[Finding] = ()
     retired: Mapping[str, Sku] = field(default_factory=dict)
 
+    @property
+    def skus(self) -> dict[str, Sku]:
+        """Every SKU that is known, by id."""
+        return {**self.retired, **{sku.id: sku for sku in self.catalogue.skus}}
+
 
 def build(basis: Basis, revision: int, draft: int) -> Report:
     """One draft of a revision.
@@ -56,8 +61,7 @@ def build(basis: Basis, revision: int, draft: int) -> Report:
     Findings are in order of severity, then id; of several with one id the most severe stands. Raises CheckFailed when
     the seal has a SKU that neither the catalogue nor `retired` knows, or the catalogue lacks the programme.
     """
-    agreement, month, seal = basis.agreement, basis.month, basis.seal
-    skus = {**basis.retired, **{sku.id: sku for sku in basis.catalogue.skus}}
+    agreement, month, seal, skus = basis.agreement, basis.month, basis.seal, basis.skus
     due = due_of(basis.catalogue, agreement, month)
     lines, unapplied = cell_lines(basis.catalogue, agreement, month, skus, seal, basis.adjustments)
     numbers = Numbers(
