@@ -29,3 +29,19 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
 def example_catalogue() -> str:
     """Version 1 of the catalogue as it is shipped: one programme in Asia/Tokyo, two tenants, one SKU."""
     return EXAMPLE_CATALOGUE.read_text("utf-8")
+
+
+_LONGEST_FIRST = ("test_year", "test_short", "test_it_can_fail", "test_rebuild", "test_worker", "test_close.py",
+                  "test_submit", "test_kafka_security", "test_reports")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes begin first, so that processes side by side end together; units fill up the rest."""
+
+    def rank(item: pytest.Item) -> int:
+        place = item.path.as_posix()
+        if found := [n for n, name in enumerate(_LONGEST_FIRST) if name in place]:
+            return found[0]
+        return len(_LONGEST_FIRST) + ("/unit/" in place)
+
+    items.sort(key=rank)
