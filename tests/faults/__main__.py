@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import platform
 import sys
 import tempfile
@@ -29,6 +30,8 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=2, help="Rollcalls that are hurt side by side")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="a soak instead")
     chosen = parser.parse_args()
+    for library in ("clickhouse_connect", "kafka"):  # servers are away on purpose
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     begun, results = time.monotonic(), Results()
     with tempfile.TemporaryDirectory(prefix="rollcall-faults-") as name, own_stack(Path(name)) as stack:
         if chosen.soak:

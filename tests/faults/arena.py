@@ -30,7 +30,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.truth import Difference, Log, State, compare, stored
 from tests.faults.watcher import AWAY, Watcher
 
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 120.0
 PORTION = 150
 WORKER = {
     "ROLLCALL_WORKER_MAX_POLL_RECORDS": "6",  # many batches, so that every place is reached

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -83,23 +84,19 @@ def clickhouse_killed(seconds: float) -> Callable[[Arena, Random], None]:
 
     def hurt(arena: Arena, rng: Random) -> None:
         working(arena)
-        arena.proxy.set(Spoil("half", times=1, hook=lambda: arena.kill_server("ClickHouse")))
-        try:
-            with arena.arriving():
-                if not wait_until(lambda: arena.proxy.spoilt > before, 30):
-                    raise AssertionError("no insert came")
-                passing(arena, seconds)
-                arena.mend()
-        finally:
-            arena.proxy.set(None)
+        killed = threading.Event()
 
-    def counted(arena: Arena, rng: Random) -> None:
-        nonlocal before
-        before = arena.proxy.spoilt
-        hurt(arena, rng)
+        def kill() -> None:
+            arena.kill_server("ClickHouse")
+            killed.set()
 
-    before = 0
-    return counted
+        with arena.arriving(), arena.proxy.broken(Spoil("half", times=1, hook=kill)):
+            if not killed.wait(60):
+                raise AssertionError("no insert came")
+            passing(arena, seconds)
+            arena.mend()
+
+    return hurt
 
 
 def spoilt(spoil: Callable[[], Spoil], seconds: float, **changes: str) -> Callable[[Arena, Random], str]:
