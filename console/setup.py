@@ -47,6 +47,7 @@ def apply(file: Path, /, *, amend: Annotated[str, Parameter(help="the reason to 
     tell(f"{file} {done} version {result.version}; it holds for every login that reaches Kafka from now on")
     if result.amended:
         tell(f"the reason is stored with it: {amend.strip()}")
+        tell("next: `rollcall close MONTH` of these months makes the corrections")
 
 
 @catalogue.command

@@ -135,7 +135,7 @@ def apply(
         if changes and not amend.strip():
             raise CheckFailed(
                 "\n".join(changes) + "\nnothing is stored: mend these, or give the reason with `rollcall catalogue "
-                "apply --amend REASON`; corrections of those months are then made by the new version"
+                "apply --amend REASON`: closed again, those months are then corrected by the new version"
             )
         store(client, version, text, amend.strip() if changes else "")
     return ApplyResult(version, not known, announce(settings, client, version), changes)

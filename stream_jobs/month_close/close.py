@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 from infra.clickhouse.client import connect, explained
 from infra.errors import CheckFailed, ConfigurationError
 from infra.generation import number_in_force
+from schemas.amendment import changes_of_sealed
 from schemas.calendar import month_name
 from schemas.close import CloseResult, Count, Seal
 from schemas.settings import Settings
@@ -84,6 +85,10 @@ def _seal_all(
         skus = {sku for _, sku in sizes(seal)}
         return {id: sku.unit for id, sku in versions.skus(skus, seal.catalogue_version).items()}
 
+    def amended(seal: Seal) -> bool:
+        cited, now = (versions.at(v) for v in (seal.catalogue_version, version))
+        return bool(changes_of_sealed(cited, now, [(month, seal.agreement)]))
+
     results = []
     for scope in scopes:
         if reason := late[scope.id]:
@@ -93,7 +98,7 @@ def _seal_all(
         if number_in_force(client) != ground.generation:
             return None
         with names_readable(client):
-            seal = make_seal(client, rows, scope, ground, units_of)
+            seal = make_seal(client, rows, scope, ground, units_of, amended)
         tell(_said(seal, ground.number))
         results.append(_result(seal, ground.number))
     return results

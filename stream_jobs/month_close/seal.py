@@ -41,14 +41,17 @@ class _Set(NamedTuple):
 
 
 def make_seal(
-    client: Client, rows: Rows, scope: Scope, ground: Ground, units_of: Callable[[Seal], Mapping[str, str]]
-) -> Seal:
+    client: Client, rows: Rows, scope: Scope, ground: Ground, units_of: Callable[[Seal], Mapping[str, str]],
+    amended: Callable[[Seal], bool] = lambda _: False,
+) -> Seal:  # fmt: skip
     """The month's newest revision after this close: made by it, or an earlier close's that it would only repeat.
 
     `rows` are those before the close. It repeats a revision that counts the same set (by its digest) and leaves out
     as many for the same reasons, in the same zone, counted in the same units: `units_of` gives those of a seal's SKUs
-    as they were then. A revision of a greater close number stands too: it has all that this one has. Raises
-    CheckFailed when the stored set is not what the table holds, ConfigurationError when names may not be read.
+    as they were then. One whose month was `amended` by the catalogue in force since is not repeated, for a report is
+    judged by the version that its seal cites. A revision of a greater close number stands too: it has all that this
+    one has. Raises CheckFailed when the stored set is not what the table holds, ConfigurationError when names may not
+    be read.
     """
     month, number = rows.month, ground.number
     stored: _Set | None = None
@@ -57,7 +60,9 @@ def make_seal(
         if newest is not None:
             overtaken = newest.close_number >= number
             found = stored or (None if overtaken else _found(client, rows, scope))
-            if found is None or overtaken or _repeats(found, newest, scope, units_of):
+            if found is None or overtaken or (
+                _repeats(found, newest, scope, units_of) and not amended(newest)
+            ):
                 if stored is not None and newest.close_number != number:
                     _remove(client, month, scope.id, number)
                 return newest

@@ -16,6 +16,7 @@ from python_calamine import CalamineWorkbook
 
 from console.main import main
 from examples.forms.order_form import FILE
+from infra import catalogue
 from infra.errors import CheckFailed, ConfigurationError
 from schemas.ledger import Acknowledged, Act, Attempted, Ended, Notified, Rejected
 from schemas.report import Report
@@ -287,6 +288,28 @@ def test_events_set_aside_block_until_they_are_waived_and_late_logins_show(make_
     close(world)
     with pytest.raises(CheckFailed, match="there is a newer one"):
         approve(world.settings, world.client, OCTOBER, "acme", at=AT)
+
+
+def test_a_purchase_order_changes_at_once_and_an_amended_rule_with_the_next_close(world: World) -> None:
+    draft(world)
+    approve(world.settings, world.client, OCTOBER, "acme", at=AT)
+    send(world, Rejected(revision=1, reason="wrong purchase order"))
+    mended = CATALOGUE + AGREEMENTS + "    purchase_order: PO-2\n"
+    catalogue.apply(world.settings, world.client, mended)
+    second = draft(world)
+    assert (second.revision, second.purchase_order, second.seal.catalogue_version) == (2, "PO-2", 1)
+
+    minimum = "  - {id: m, kind: family_minimum, quantity: 25, action: add_line, valid_from: 2026-01, source: x}\n"
+    amended = mended + "rules:\n" + minimum
+    with pytest.raises(CheckFailed, match="--amend REASON"):
+        catalogue.apply(world.settings, world.client, amended)
+    catalogue.apply(world.settings, world.client, amended, amend="the letter came late")
+    assert draft(world) == second
+    for _ in range(2):  # closed again it is the same seal
+        close(world)
+        third = draft(world)
+        assert (third.seal.revision, third.seal.digest) == (2, second.seal.digest)
+        assert (third.revision, third.draft, third.seal.catalogue_version, third.total.reported) == (2, 2, 3, 25)
 
 
 def test_an_approval_is_taken_back_and_lapses_with_another_draft(world: World) -> None:

@@ -53,7 +53,8 @@ def gather(client: Client, life: Life, seal: Seal, *, revision: int, corrects: R
     History is, of each earlier month, what was sent, or else the newest draft.
     """
     versions, version = stored_versions(client), seal.catalogue_version
-    agreement = versions.contract(life.agreement, version, life.month)
+    newest = versions.contract(life.agreement, versions.newest or version, life.month)
+    agreement = _as_printed_now(versions.contract(life.agreement, version, life.month), newest)
     catalogue = versions.with_programme(agreement.programme, version)
     known = {sku.id for sku in catalogue.skus}
     in_seal = {cell.sku for cell in seal.counts} | {part.sku for part in seal.left_out}
@@ -65,6 +66,19 @@ def gather(client: Client, life: Life, seal: Seal, *, revision: int, corrects: R
         reason=reason, more_findings=offsets_lost(client, life.month, seal.time_zone),
         retired=versions.skus(in_seal - known, version),
     )  # fmt: skip
+
+
+def _as_printed_now(sealed: Agreement, newest: Agreement) -> Agreement:
+    """The agreement that the seal cites, with what may change at any time as it is now (schemas/amendment.py).
+
+    A report that was rejected for its purchase order or an address is mended so.
+    """
+    parties = ("partner", "distributor")
+    same = {party: getattr(newest, party) for party in parties
+            if getattr(newest, party).name == getattr(sealed, party).name}  # fmt: skip
+    return sealed.model_copy(
+        update={"purchase_order": newest.purchase_order, "language": newest.language, **same}
+    )
 
 
 def corrected(client: Client, life: Life, revision: int) -> Report | None:
