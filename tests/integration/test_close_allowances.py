@@ -30,6 +30,7 @@ from stream_jobs.month_close.places import Ground
 from stream_jobs.month_close.rows import rows_of
 from stream_jobs.month_close.scope import Scope, scopes_of
 from stream_jobs.month_close.seal import make_seal, sizes
+from stream_jobs.month_close.unattended.behind import changed_since, seal_heads
 from stream_jobs.month_close.verify import verify_month
 
 OCTOBER = date(2026, 10, 1)
@@ -213,6 +214,25 @@ def test_one_day_that_nothing_covers_and_the_subject_counts(world: World) -> Non
     second = world.close()
     check(world, second)
     assert (second.revision, second.left_out, second.counts[0].active_users) == (2, [], 2)
+
+
+def test_whom_a_seal_left_out_is_looked_at_again_though_the_rows_are_merged(world: World) -> None:
+    def changed() -> dict[tuple[str, date], str]:
+        return changed_since(world.client, stored_versions(world.client), seal_heads(world.client))
+
+    world.log_in(Login("c", "S1", "always", 3), Login("b", "S1", "trial", 11), Login("b", "S1", "paid", 11))
+    world.log_in(Login("b", "S1", "paid", 10))
+    world.close()
+    assert changed() == {}
+    world.client.command("SYSTEM START MERGES active_users")
+    world.log_in(Login("c", "S1", "always", 30, behind=True), Login("b", "S1", "paid", 30, behind=True))
+    world.client.command("OPTIMIZE TABLE active_users FINAL")
+    assert changed() == {}, "covered on that day too, or counted anyway"
+    world.log_in(Login("b", "S1", "trial", 10, behind=True))
+    world.client.command("OPTIMIZE TABLE active_users FINAL")
+    assert changed() == {("csp", OCTOBER): "somebody whom close 1 left out has logged in on another day"}
+    world.close()
+    assert changed() == {}
 
 
 def test_another_reason_is_another_revision_and_the_same_is_the_same(world: World) -> None:

@@ -12,7 +12,8 @@ from clickhouse_connect.driver.client import Client
 from infra.clickhouse.client import utc
 from infra.generation import Generation, generations
 from schemas.close import Seal
-from stream_jobs.month_close.agreements import agreement_covering
+from stream_jobs.month_close.agreements import agreement_covering, covers_in
+from stream_jobs.month_close.allowances import allowances_in, days_covered
 from stream_jobs.month_close.count import cells_of, rows_by_cell
 from stream_jobs.month_close.digest import seal_digest
 from stream_jobs.month_close.left_out import left_out_before
@@ -69,8 +70,9 @@ def _rebuilt(
 def _behind(client: Client, table: str, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
     """Why sealed months would be counted otherwise, by what the table has from behind their seals.
 
-    Subjects that are known only from there, and left-out ones that have logged in on another day since. Only subjects
-    with a row from behind the month's first seal are looked at.
+    Subjects that are known only from there, of which only those with a row from behind the month's first seal are
+    looked at; and left-out ones that have logged in on another day since. That no row tells: once rows of a subject
+    are merged, `recorded_in` is that of its first login.
     """
     first: dict[date, int] = {}
     for (_, month), head in heads.items():
@@ -80,27 +82,36 @@ def _behind(client: Client, table: str, versions: Versions, heads: Mapping[Key, 
     behind_first = " OR ".join(f"(month = '{month}' AND recorded_in >= {number})" for month, number in first.items())
     late = f"SELECT month, tenant, sku, subject FROM {table} WHERE {behind_first}"
     found = client.query(
-        "SELECT month, tenant, sku, since, latest, count() FROM"
-        f" (SELECT month, tenant, sku, subject, min(recorded_in) AS since, max(recorded_in) AS latest FROM {table}"
+        "SELECT month, tenant, sku, since, count() FROM"
+        f" (SELECT month, tenant, sku, subject, min(recorded_in) AS since FROM {table}"
         f" WHERE month IN %(months)s AND (month, tenant, sku, subject) IN ({late})"
-        " GROUP BY month, tenant, sku, subject) GROUP BY month, tenant, sku, since, latest",
+        " GROUP BY month, tenant, sku, subject) GROUP BY month, tenant, sku, since",
         parameters={"months": list(first)},
     ).result_rows
     programmes = {id: sku.programme for id, sku in versions.skus({row[2] for row in found}, versions.newest).items()}
     behind: Counter[Key] = Counter()
-    again: set[Key] = set()
-    for month, tenant, sku, since, latest, subjects in found:
+    for month, tenant, sku, since, subjects in found:
         catalogue = versions.with_programme(programmes[sku], versions.newest)
         key = agreement_covering(catalogue, programmes[sku], tenant, month), month
         if key in heads and since >= heads[key].close_number:
             behind[key] += subjects
-        elif key in heads and latest >= heads[key].close_number and heads[key].left_out:
-            again.add(key)
     said = {key: f"{n} subjects were recorded behind close {heads[key].close_number}" for key, n in behind.items()}
-    for key in again - said.keys():
-        if _left_out_otherwise(client, versions, *key):
-            said[key] = f"somebody whom close {heads[key].close_number} left out has logged in on another day"
+    for key, head in heads.items():
+        if key not in said and head.left_out and _by_days(versions, *key) and _left_out_otherwise(
+            client, versions, *key
+        ):
+            said[key] = f"somebody whom close {head.close_number} left out has logged in on another day"
     return said
+
+
+def _by_days(versions: Versions, agreement: str, month: date) -> bool:
+    """Whether anything depends on a subject's days: whom an entry of the whole month leaves out stays so."""
+    newest = versions.newest or 0
+    catalogue, programme = versions.at(newest), versions.contract(agreement, newest, month).programme
+    covered = covers_in(versions.with_programme(programme, newest), programme, month).get(agreement)
+    tenants = {tenant.id for tenant in catalogue.tenants if covered and tenant.id in covered}
+    entries = allowances_in(catalogue, programme, month, tenants)
+    return any(entry.days != days_covered((None, None), month) for entry in entries)
 
 
 def _left_out_otherwise(client: Client, versions: Versions, agreement: str, month: date) -> bool:
