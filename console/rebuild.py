@@ -42,7 +42,9 @@ def rebuild(
         generation = tried.generation
         found = compare(settings, connect(settings), first, generation)
         _say(tried, found)
-        show(format, COLUMNS, [row for comparison in found for row in _rows(comparison)])
+        rows = [row for comparison in found for row in _rows(comparison)]
+        if rows or format != "table":
+            show(format, COLUMNS, rows)
         same = all(comparison.same for comparison in found)
         if not accept:
             if not same:
@@ -66,6 +68,8 @@ def _say(tried: Trial, found: list[Comparison]) -> None:
         tell(f"{len(tried.to_count):,} events of the quarantine are counted now")
     if tried.to_set_aside:
         tell(f"{len(tried.to_set_aside):,} events that were counted go to the quarantine")
+    if not found:
+        tell("no login is of this month, and nothing is sealed")
     for comparison in found:
         if comparison.revision is None:
             what = "the same as the table in force" if comparison.same else "not the same as the table in force"
