@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ def main() -> int:
     chosen = parser.parse_args()
     for library in ("clickhouse_connect", "kafka"):  # servers are away on purpose
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack and its file system are taken down then too
     begun, results = time.monotonic(), Results()
     with tempfile.TemporaryDirectory(prefix="rollcall-faults-") as name, own_stack(Path(name)) as stack:
         if chosen.soak:

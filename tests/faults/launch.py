@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import signal
 import sys
 from collections.abc import Mapping
 from multiprocessing import get_context
@@ -29,6 +30,8 @@ def launch(environment: Mapping[str, str], said: Path, trace: Path, patches: tup
 
 def run(environment: Mapping[str, str], said: str, trace: str, patches: tuple[str, ...]) -> None:
     """In the new process."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environment)
     os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)

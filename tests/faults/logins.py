@@ -2,7 +2,7 @@
 
 Seeded. The truth is known by construction (a spelling is made from its canonical form, an instant from its local day),
 so no code of Rollcall's takes part in it. Of what is delivered some 30 % are repeats, of this portion or of an earlier
-one; most logins stand within 48 hours of the end of February, and are delivered up to 48 hours out of order; 2 % are
+one; most logins stand within 48 hours of the end of February, and are delivered up to 48 hours out of order; 3 % are
 events that must be set aside.
 """
 
@@ -84,7 +84,7 @@ class Logins:
         """So many logins, and their repeats, in the order of their delivery."""
         rng, delivered = self._rng, []
         for _ in range(logins):
-            made = self._bad() if rng.random() < 0.02 else self._login()
+            made = self._bad() if rng.random() < 0.03 else self._login()
             told = [made[1]]
             while rng.random() < 0.3:
                 told.append(rng.choice(self._recent) if self._recent and rng.random() < 0.5 else made[1])
@@ -122,7 +122,7 @@ class Logins:
 
     def _bad(self) -> tuple[datetime, Event]:
         rng, local = self._rng, _END + (self._rng.random() * 2 - 1) * timedelta(hours=48)
-        event = self._event("/citrix/tokyo-1", local.isoformat() + "+09:00", "nobody@customer-a.example",
+        event = self._event("/citrix/tokyo-1", local.isoformat() + "+09:00", f"nobody{rng.random()}@customer-a.example",
                             {"tenant": "customer-a", "sku": "NO-SUCH"})  # fmt: skip
         raw, whole = json.dumps(event).encode(), rng.random() < 0.5
         if whole:  # cut off

@@ -18,7 +18,7 @@ QUICK = {"ROLLCALL_WORKER_SESSION_SECONDS": "6"}
 FROZEN_SECONDS = 9.0
 """Longer than QUICK's session."""
 # How often a worker may pass a place before it is killed there: as often as each portion of events surely makes it.
-_TIMES = {"start": 1, "assigned": 1, "set-aside": 2, "shutdown": 1, "leaving": 1, "revoked": 1}
+_TIMES = {"start": 1, "assigned": 1, "set-aside": 1, "shutdown": 1, "leaving": 1, "revoked": 1}
 
 
 def killed_at(place: str) -> Callable[[Arena, Random], None]:
