@@ -137,7 +137,9 @@ def test_a_month_is_drafted_adjusted_approved_sent_and_corrected(world: World) -
     fourth = draft(world)
     assert fourth.correction is not None
     assert (fourth.revision, fourth.correction.of_revision) == (4, 2), "the distributor still holds revision 2"
-    assert "no such customer" in fourth.correction.reason
+    assert fourth.correction.reason == (
+        "a S2 adjusted by +9 (other): nine; rejected by the distributor: no such customer"
+    )
 
 
 def states(world: World, *expected: str) -> None:

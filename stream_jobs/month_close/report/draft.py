@@ -13,11 +13,13 @@ from clickhouse_connect.driver.client import Client
 from infra.clickhouse.client import explained
 from infra.errors import CheckFailed
 from infra.generation import generations
+from schemas.amendment import changes_of_sealed
 from schemas.calendar import month_name
 from schemas.close import CloseResult, Seal
 from schemas.ledger import Drafted
 from schemas.report import Report
 from schemas.settings import Settings
+from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.report.basis import agreement_now, corrected, gather, sealed
 from stream_jobs.month_close.report.build import build
 from stream_jobs.month_close.report.causes import cause_of
@@ -45,7 +47,7 @@ def draft(
         newest = life.newest
         standing = get_report(client, agreement, month, newest.report) if newest else None
         why = reason or _cause(client, life, standing, seal)
-        now = _as_of_now(client, life, seal, why if newest is None or newest.was_sent or reason else newest.reason)
+        now = _as_of_now(client, life, seal, why)
         if newest and standing:
             if _stands(newest, standing, now, asked=bool(reason or life.pending)):
                 return standing
@@ -122,5 +124,10 @@ def _printed(report: Report) -> dict[str, object]:
 
 
 def _cause(client: Client, life: Life, standing: Report | None, seal: Seal) -> str:
-    made_for = {generation.number: generation.reason for generation in generations(client)}
-    return cause_of(life, standing, seal, made_for.get(seal.generation, ""))
+    amended = False
+    if standing is not None and standing.seal.catalogue_version != seal.catalogue_version:
+        versions = stored_versions(client)
+        before, now = (versions.at(v) for v in (standing.seal.catalogue_version, seal.catalogue_version))
+        amended = bool(changes_of_sealed(before, now, [(life.month, life.agreement)]))
+    made_for = [generation for generation in generations(client) if generation.month == life.month]
+    return cause_of(life, standing, seal, made_for=made_for, amended=amended)
