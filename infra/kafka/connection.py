@@ -196,11 +196,13 @@ class _Overheard(logging.Handler):
 
 @contextmanager
 def _overhearing(logger: logging.Logger) -> Iterator[_Overheard]:
-    handler, propagated = _Overheard(), logger.propagate
+    handler, propagated, level = _Overheard(), logger.propagate, logger.level
     logger.addHandler(handler)
     logger.propagate = False
+    logger.setLevel(logging.WARNING)  # the command silences the library: nothing would be overheard
     try:
         yield handler
     finally:
         logger.propagate = propagated
+        logger.setLevel(level)
         logger.removeHandler(handler)

@@ -110,6 +110,13 @@ def worker(settings: Settings, **changes: str) -> Iterator[subprocess.Popen[byte
         process.communicate(timeout=30)
 
 
+def members(settings: Settings) -> int:
+    """Workers that have joined the group."""
+    group = f"{settings.kafka.group}-g1"
+    with admin_client(kafka_python_options(settings.kafka)) as admin:
+        return len(admin.describe_groups([group])[group]["members"])
+
+
 def test_drain_ends_when_all_is_stored(prepared: Settings, logins: Simulation) -> None:
     outcome = rollcall(prepared, "worker", "--drain")
     assert outcome.code == 0, outcome.err
