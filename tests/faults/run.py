@@ -74,8 +74,12 @@ def run(
                     begin(arena)
 
     with ThreadPoolExecutor(lanes) as pool:
-        for done in [pool.submit(lane, number) for number in range(lanes)]:
-            done.result()
+        try:
+            for done in [pool.submit(lane, number) for number in range(lanes)]:
+                done.result()
+        except BaseException:  # ended from outside: no further round begins
+            waiting.clear()
+            raise
 
 
 def begin(arena: Arena) -> None:
