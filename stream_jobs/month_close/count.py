@@ -37,8 +37,8 @@ def live_counts(client: Client, month: date) -> list[Count]:
     rows = rows_of(client, month)
     found = client.query(
         f"SELECT tenant, sku, {_USERS} {rows.source} GROUP BY tenant, sku ORDER BY tenant, sku",
-        parameters=rows.parameters,
-    )
+        parameters=rows.parameters, settings=IN_ORDER,
+    )  # fmt: skip
     return [Count(month=month, tenant=t, sku=s, active_users=n) for t, s, n in found.result_rows]
 
 
@@ -73,7 +73,7 @@ def measured(client: Client, rows: Rows, scope: Scope) -> dict[Cell, int]:
         return {}
     found = client.query(
         f"SELECT tenant, sku, {_USERS} {rows.source} AND {scope.condition} GROUP BY tenant, sku",
-        parameters={**rows.parameters, **scope.parameters}, settings=SETTINGS,
+        parameters={**rows.parameters, **scope.parameters}, settings={**SETTINGS, **IN_ORDER},
     )  # fmt: skip
     return {(t, s): n for t, s, n in found.result_rows}
 
@@ -96,11 +96,10 @@ def cells_of(client: Client, rows: Rows, scope: Scope, *, allowed: bool = True) 
 def read_cells(client: Client, sets: str, parameters: dict[str, Any]) -> list[SealedCount]:
     """Count and digest of each cell; `sets` says what its sorted array of `subjects` is, and from where."""
     found = client.query(
-        f"SELECT tenant, sku, length(subjects), {CELL_DIGEST} FROM (SELECT tenant, sku, {sets} GROUP BY tenant, sku)"
-        " ORDER BY tenant, sku",
+        f"SELECT tenant, sku, length(subjects), {CELL_DIGEST} FROM (SELECT tenant, sku, {sets} GROUP BY tenant, sku)",
         parameters=parameters, settings=SETTINGS,
     ).result_rows  # fmt: skip
-    return [SealedCount(tenant=t, sku=s, active_users=n, digest=d) for t, s, n, d in found]
+    return [SealedCount(tenant=t, sku=s, active_users=n, digest=d) for t, s, n, d in sorted(found)]
 
 
 def months_with_logins(client: Client) -> list[date]:

@@ -16,7 +16,7 @@ from infra.errors import CheckFailed
 from schemas.calendar import month_name
 from stream_jobs.month_close.agreements import Tenants, contracts_in, covers_in
 from stream_jobs.month_close.allowances import Allowance, allowances_in
-from stream_jobs.month_close.portions import Portion, portions
+from stream_jobs.month_close.portions import MOST_ROWS, Portion, portions
 from stream_jobs.month_close.versions import Versions
 
 Cell = tuple[str, str]
@@ -62,9 +62,12 @@ class Scope:
         held = [replace(s, rows={cell: n for cell, n in s.rows.items() if cell[0] in s.tenants}) for s in found]
         return [scope for scope in held if not scope.empty]
 
-    def pieces(self, *, sliced: bool = False) -> list[tuple[Scope, Portion]]:
-        """Those parts in portions: what one statement each reads. All rows are in one."""
-        return [(part, portion) for part in self.by_allowances() for portion in portions(part.rows, sliced=sliced)]
+    def pieces(self, *, most: int = MOST_ROWS, sliced: bool = False) -> list[tuple[Scope, Portion]]:
+        """Those parts in portions: what one statement each reads. Every row is in one."""
+        return [
+            (part, portion)
+            for part in self.by_allowances() for portion in portions(part.rows, most=most, sliced=sliced)
+        ]  # fmt: skip
 
     @property
     def parameters(self) -> dict[str, Any]:
