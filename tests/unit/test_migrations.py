@@ -39,7 +39,8 @@ def test_statements(text: str, found: list[str]) -> None:
 @pytest.mark.parametrize("c", [SINGLE, CLUSTER], ids=["single", "cluster"])
 def test_every_script_fills_in_and_may_be_repeated(c: ClickHouseSettings) -> None:
     repeatable = re.compile(
-        r"CREATE (TABLE IF NOT EXISTS|OR REPLACE VIEW)|ALTER TABLE .*(IF (NOT )?EXISTS|MODIFY (COLUMN|SETTING))", re.DOTALL
+        r"CREATE (TABLE IF NOT EXISTS|OR REPLACE VIEW)|ALTER TABLE .*(IF (NOT )?EXISTS|MODIFY (COLUMN|SETTING))",
+        re.DOTALL,
     )
     for script in [*migrations(), *views()]:
         found = list(statements(Template(script.text).substitute(placeholders(c))))
