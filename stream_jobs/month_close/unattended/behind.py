@@ -49,7 +49,7 @@ def seal_heads(client: Client) -> dict[Key, SealHead]:
 def changed_since(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
     """Why sealed months would be counted otherwise now, in the operator's words; nothing of those that would not."""
     known = generations(client)
-    return _rebuilt(client, known, versions, heads) | _behind(client, known[-1].table, versions, heads)
+    return _behind(client, known[-1].table, versions, heads) | _rebuilt(client, known, versions, heads)
 
 
 def _rebuilt(
