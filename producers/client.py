@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -84,9 +84,10 @@ class LoginProducer:
         self.max_event_bytes = topic.max_message_bytes - OVERHEAD
         """An event of more bytes is refused as too_large."""
         self._partitions = topic.partitions
-        self._packer = Packer(
-            topic.partitions, pack=pack, max_bytes=min(record_bytes, self.max_event_bytes), linger=linger
+        self._new_packer = partial(
+            Packer, topic.partitions, pack=pack, max_bytes=min(record_bytes, self.max_event_bytes), linger=linger
         )
+        self._packer = self._new_packer()
         _silence_kafka()
         try:
             self._kafka: Any = KafkaProducer(
@@ -133,6 +134,23 @@ class LoginProducer:
             self._taken += 1
             content_type = BATCH if value.lstrip()[:1] == b"[" else STRUCTURED
             self._dispatch(Record(partition_of(subject, self._partitions), value, content_type, 1))
+
+    def send_many(self, events: Sequence[tuple[bytes, str]], done: Callable[[Exception | None], None]) -> None:
+        """As `send_bytes` for each (event, subject), packed among themselves and sent at once, not by age.
+
+        `done` is called once, in Kafka's thread or in this one, and must not block: with None when Kafka has
+        acknowledged all of them, else with the first error. Raises before anything is taken.
+        """
+        self._check(max(len(event) for event, _ in events))
+        packer, now, records = self._new_packer(), self._clock(), list[Record]()
+        for event, subject in events:
+            records += packer.add(partition_of(subject, self._partitions), event, now)
+        records += packer.drain()
+        together = _Together(len(records), done)
+        with self._lock:
+            self._taken += len(events)
+        for record in records:
+            self._dispatch(record, together.settle)
 
     def deliveries(self) -> Deliveries:
         with self._moved:
@@ -203,8 +221,12 @@ class LoginProducer:
                     f"changes no count"
                 )
 
-    def _dispatch(self, record: Record) -> None:
-        """Hands a record to Kafka's thread. Never raises: what goes wrong is in the record's delivery."""
+    def _dispatch(self, record: Record, told: Callable[[Exception | None], None] | None = None) -> None:
+        """Hands a record to Kafka's thread. Never raises: what goes wrong is in the record's delivery.
+
+        `told` hears the same, last.
+        """
+        settle = partial(self._settle, told, record.partition, record.events, len(record.value))
         with self._moved:
             self._bytes_on_their_way += len(record.value)
         try:
@@ -213,15 +235,15 @@ class LoginProducer:
                 headers=[("content-type", record.content_type)],
             )
         except (KafkaError, ValueError, AssertionError) as error:
-            self._settle(record.partition, record.events, len(record.value), None, error)
+            settle(None, error)
             return
-        future.add_callback(partial(self._acknowledge, record.partition, record.events, len(record.value)))
-        future.add_errback(partial(self._settle, record.partition, record.events, len(record.value), None))
+        future.add_callback(lambda metadata: settle(metadata.offset, None))
+        future.add_errback(partial(settle, None))
 
-    def _acknowledge(self, partition: int, events: int, size: int, metadata: Any) -> None:
-        self._settle(partition, events, size, metadata.offset, None)
-
-    def _settle(self, partition: int, events: int, size: int, offset: int | None, error: Exception | None) -> None:
+    def _settle(
+        self, told: Callable[[Exception | None], None] | None, partition: int, events: int, size: int,
+        offset: int | None, error: Exception | None,
+    ) -> None:  # fmt: skip
         if self._on_delivery is not None:  # first, so that whoever waits for the numbers below has seen it
             self._on_delivery(Delivery(partition, events, offset, error))
         with self._moved:
@@ -233,12 +255,30 @@ class LoginProducer:
                 self._unflushed_failures += events
                 self._error = error
             self._moved.notify_all()
+        if told is not None:
+            told(error)
 
     def _tick(self, pause: float) -> None:
         while not self._closed.wait(pause):
             with self._lock:
                 for record in self._packer.due(self._clock()):
                     self._dispatch(record)
+
+
+class _Together:
+    """Records that are one to whoever sent them: `done` once, when the last of them is settled."""
+
+    def __init__(self, records: int, done: Callable[[Exception | None], None]) -> None:
+        self._left, self._done, self._lock = records, done, threading.Lock()
+        self._error: Exception | None = None
+
+    def settle(self, error: Exception | None) -> None:
+        with self._lock:
+            self._left -= 1
+            self._error = self._error or error
+            last = self._left == 0
+        if last:
+            self._done(self._error)
 
 
 def too_large(size: int, limit: int) -> Refusal:

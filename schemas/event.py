@@ -205,7 +205,8 @@ def _refusal(error: ValidationError) -> Refusal:
     fault = min(faults, key=lambda f: f["loc"] not in (("specversion",), ("type",)))
     where = ".".join(str(part) for part in fault["loc"]) or "event"
     message = fault["msg"].removeprefix("Value error, ")
-    return Refusal(_reason(fault["type"], fault["loc"]), f"{where}: {message}"[:300])
+    pointer = "".join(f"/{part}" for part in fault["loc"])  # the contract's names need no escape
+    return Refusal(_reason(fault["type"], fault["loc"]), f"{where}: {message}"[:300], pointer)
 
 
 _REASON_OF: dict[tuple[int | str, ...], Reason] = {

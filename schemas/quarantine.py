@@ -79,12 +79,14 @@ class Origin(NamedTuple):
 
 
 class Refusal(Exception):
-    """An event that cannot be counted: the reason code, and a detail without names of people."""
+    """An event that cannot be counted: the reason code, a detail without names of people, and where in the event."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, pointer: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason: Reason = reason
         self.detail = detail
+        self.pointer = pointer
+        """JSON pointer (RFC 6901) to the member at fault; empty: the event as a whole."""
 
 
 class QuarantineRecord(BaseModel):

@@ -31,6 +31,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from schemas.gateway_settings import GatewaySettings
+
 PREFIX = "ROLLCALL_"
 CONFIG_VARIABLE = "ROLLCALL_CONFIG"
 
@@ -179,6 +181,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     worker: WorkerSettings = WorkerSettings()
+    gateway: GatewaySettings = GatewaySettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     close: CloseSettings = CloseSettings()

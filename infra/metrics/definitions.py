@@ -105,6 +105,34 @@ WORKERS: Final = (
     QUARANTINE_LIMIT, GENERATION, READY, STUCK, LAST_MOVE, WORKER,
 )  # fmt: skip
 
+# A gateway's
+
+GATEWAY_EVENTS: Final = Metric(
+    "rollcall_gateway_events", "counter",
+    "Events that were answered: `kafka` (acknowledged), `spool` (stored here until Kafka takes them), or `refused` "
+    "with the reason.",
+    ("result", "reason"),
+)  # fmt: skip
+GATEWAY_REQUESTS: Final = Metric("rollcall_gateway_requests", "counter", "Requests for events, by status.", ("status",))
+GATEWAY_SECONDS: Final = Metric(
+    "rollcall_gateway_request_seconds", "histogram", "From a request's headers until its answer.", buckets=_STEPS
+)
+GATEWAY_WAITING: Final = Metric("rollcall_gateway_waiting_bytes", "gauge", "Bodies in hand that are not answered yet.")
+GATEWAY_CONNECTIONS: Final = Metric("rollcall_gateway_connections", "gauge", "Open connections.")
+GATEWAY_SPOOL_BYTES: Final = Metric("rollcall_gateway_spool_bytes", "gauge", "What waits in the spool for Kafka.")
+GATEWAY_SPOOL_LIMIT: Final = Metric("rollcall_gateway_spool_limit_bytes", "gauge", "What the spool may hold.")
+GATEWAY_SPOOL_SECONDS: Final = Metric(
+    "rollcall_gateway_spool_seconds", "gauge", "Age of the oldest that waits in the spool; 0: it is empty."
+)
+GATEWAY_KAFKA: Final = Metric("rollcall_gateway_kafka", "gauge", "1: Kafka acknowledges; 0: events are spooled.")
+GATEWAY_READY: Final = Metric("rollcall_gateway_ready", "gauge", "1: events can be taken.")
+GATEWAY: Final = Metric("rollcall_gateway", "info", "Always 1: who this is.", ("version", "topic"))
+
+GATEWAYS: Final = (
+    GATEWAY_EVENTS, GATEWAY_REQUESTS, GATEWAY_SECONDS, GATEWAY_WAITING, GATEWAY_CONNECTIONS, GATEWAY_SPOOL_BYTES,
+    GATEWAY_SPOOL_LIMIT, GATEWAY_SPOOL_SECONDS, GATEWAY_KAFKA, GATEWAY_READY, GATEWAY,
+)  # fmt: skip
+
 # What no worker knows: `rollcall metrics`
 
 PART_UP: Final = Metric(

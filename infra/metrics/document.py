@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from infra.metrics.definitions import MONTHS, WORKERS, Metric
+from infra.metrics.definitions import GATEWAYS, MONTHS, WORKERS, Metric
 
 PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
-TABLES = {"worker": WORKERS, "month": MONTHS}
+TABLES = {"worker": WORKERS, "gateway": GATEWAYS, "month": MONTHS}
 
 
 def written(page: str) -> str:

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
 from infra.metrics import definitions
-from infra.metrics.definitions import MONTHS, WORKERS, Metric
+from infra.metrics.definitions import GATEWAYS, MONTHS, WORKERS, Metric
 from infra.metrics.document import PAGE, written
 from infra.metrics.instruments import Instruments
 from schemas.quarantine import Origin, Refusal
@@ -47,7 +47,7 @@ def test_the_page_is_fresh() -> None:
     assert written(PAGE.read_text("utf-8")) == PAGE.read_text("utf-8"), "stale: `python -m infra.metrics.document`"
 
 
-@pytest.mark.parametrize("metric", [*WORKERS, *MONTHS], ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", [*WORKERS, *GATEWAYS, *MONTHS], ids=lambda metric: metric.name)
 def test_names_follow_prometheus(metric: Metric) -> None:
     assert re.fullmatch(r"rollcall(_[a-z]+)+", metric.name)
     assert not metric.name.endswith(("_total", "_info", "_count", "_sum", "_bucket"))
@@ -59,7 +59,7 @@ def test_names_follow_prometheus(metric: Metric) -> None:
 
 def test_every_definition_is_in_one_list() -> None:
     defined = {value.name for value in vars(definitions).values() if isinstance(value, Metric)}
-    listed = [metric.name for metric in (*WORKERS, *MONTHS)]
+    listed = [metric.name for metric in (*WORKERS, *GATEWAYS, *MONTHS)]
     assert defined == set(listed)
     assert len(listed) == len(set(listed))
 
