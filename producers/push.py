@@ -17,11 +17,12 @@ from typing import BinaryIO, Protocol
 from infra.errors import ConfigurationError, RollcallError
 from producers.client import Deliveries
 from producers.rejects import STANDARD_INPUT, RejectFile
+from producers.sources.brokers import BROKERS, broker_source, mapped_source
 from producers.sources.cloudevents import CloudEventsSource
 from producers.sources.csv import CsvSource
 from producers.sources.lines import Broken, Lines
 from producers.sources.raw import RawSource
-from producers.sources.source import Login, Refused, Source, SourceOptions
+from producers.sources.source import Login, Refused, Skipped, Source, SourceOptions
 from producers.sources.sshd import SshdSource
 from schemas.quarantine import Reason, Refusal
 
@@ -51,7 +52,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What became of one file. lines = sent + refused + skipped, unless a row spans lines or `fault` is set."""
+    """What became of one file. lines = sent + refused + skipped, unless rows span lines (or `fault` is set)."""
 
     file: str
     lines: int
@@ -63,6 +64,8 @@ class FileReport:
     seconds: float
     fault: str | None = None
     """Why the file could not be read to its end."""
+    not_logins: dict[str, int] = field(default_factory=dict)
+    """Of those skipped: why the broker's adapter says that they are no logins, and how many."""
 
     @property
     def rate(self) -> float:
@@ -171,6 +174,10 @@ def source_for(options: SourceOptions, name: str, limit: int) -> Source:
         return CsvSource(options, name, limit)
     if options.format == "sshd":
         return SshdSource(options, name, limit)
+    if options.format == "map":
+        return mapped_source(options, name, limit)
+    if options.format in BROKERS:
+        return broker_source(options, name, limit)
     return CloudEventsSource(options, limit)
 
 
@@ -197,6 +204,7 @@ class _Push:
     skipped: int = 0
     refused: dict[Reason, int] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
+    not_logins: dict[str, int] = field(default_factory=dict)
 
     def run(self, folder: Path) -> FileReport:
         begun = told = self.clock()
@@ -222,7 +230,7 @@ class _Push:
                     elif isinstance(item, Refused):
                         self._refuse(rejects, item, source.preamble)
                     else:
-                        self.skipped += 1
+                        self._skip(item)
                     if count % LOOK_EVERY == 0:
                         if self.producer.deliveries().failed > before.failed:
                             break  # the flush below says why
@@ -237,7 +245,7 @@ class _Push:
         sent = self.producer.deliveries().acknowledged - before.acknowledged
         return FileReport(
             self.file, lines.number, sent, self.skipped, self.refused, tuple(self.examples), rejects.written,
-            now - begun, fault,
+            now - begun, fault, self.not_logins,
         )
 
     def _flush(self, before: Deliveries) -> None:
@@ -246,6 +254,11 @@ class _Push:
         except RollcallError as error:
             sent = self.producer.deliveries().acknowledged - before.acknowledged
             raise type(error)(f"{self.file}: {sent:,} events were sent, then no more. {error}") from None
+
+    def _skip(self, item: Skipped) -> None:
+        self.skipped += 1
+        if item.why:
+            self.not_logins[item.why] = self.not_logins.get(item.why, 0) + 1
 
     def _refuse(self, rejects: RejectFile, item: Refused, preamble: bytes) -> None:
         refusal = item.refusal

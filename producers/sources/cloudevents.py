@@ -20,7 +20,7 @@ class CloudEventsSource:
 
     def __init__(self, options: SourceOptions, limit: int) -> None:
         given = [
-            f"--{name}" for name in ("columns", "tenant", "sku", "source", "zone", "year") if getattr(options, name)
+            f"--{name}" for name in _NOT_HERE if getattr(options, name)
         ]
         if given:
             raise ConfigurationError(

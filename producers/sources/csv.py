@@ -3,54 +3,34 @@
 Columns are named as in the header, or numbered from 1; a file whose columns are all given by numbers has no
 header. What no column gives, or an empty field leaves open, comes from the options; an id from the place.
 A time with an offset is taken as it is, one without needs --zone.
-
-A field in quotes may run over line ends. So that one stray quote does not swallow its neighbours, a row over
-several lines that never closes or does not fit the header is refused by its first line alone, and the lines
-behind it are read anew. A row spans at most MAX_ROW_LINES lines.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections import deque
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 from urllib.parse import quote
 
 from infra.errors import ConfigurationError
+from producers.adapters.adapter import to_json
 from producers.sources.lines import Line, LongLine
+from producers.sources.rows import Feed, Row, parse_row
 from producers.sources.source import (
     Item,
     Login,
     Refused,
     Skipped,
     SourceOptions,
-    in_zone,
     place,
-    to_json,
     too_long,
     zone_of,
 )
+from producers.times import NoZone, read_time
 from schemas.event import EVENT_TYPE, event_from
 from schemas.quarantine import Refusal
 
 Member = Literal["id", "time", "subject", "tenant", "sku", "product", "source", "upn", "sid", "sam"]
 MEMBERS: tuple[str, ...] = get_args(Member)
-MAX_ROW_LINES = 64
-# A time with seconds; the offset, where there is one, is Z or ±HH:MM or ±HHMM.
-_TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?)"
-    r"\s?(?:(Z|z|UTC)|([+-][0-9]{2}):?([0-9]{2}))?"
-)
-
-
-class Row(NamedTuple):
-    """The fields of a row and the lines that it spans."""
-
-    fields: list[str]
-    lines: list[Line]
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -100,7 +80,7 @@ class CsvSource:
         self._seen_a_time = False
 
     def read(self, lines: Iterable[Line | LongLine]) -> Iterator[Item]:
-        feed = _Feed(lines)
+        feed = Feed(lines)
         while (line := feed.next()) is not None:
             if isinstance(line, LongLine):
                 yield too_long(line, self._limit)
@@ -109,9 +89,9 @@ class CsvSource:
             else:
                 yield from self._row(line, feed)
 
-    def _row(self, line: Line, feed: _Feed) -> Iterator[Item]:
+    def _row(self, line: Line, feed: Feed) -> Iterator[Item]:
         try:
-            row = _parse(line, feed, self._limit)
+            row = parse_row(line, feed, self._limit)
             if not self._index:
                 self._header(row)
                 return
@@ -135,7 +115,7 @@ class CsvSource:
         if not self.preamble.endswith(b"\n"):
             self.preamble += b"\n"
 
-    def _fits(self, row: Row, feed: _Feed) -> None:
+    def _fits(self, row: Row, feed: Feed) -> None:
         width = self._width or len(row.fields)
         if len(row.fields) == width and max(self._index.values()) < width:
             return
@@ -161,98 +141,10 @@ class CsvSource:
         return Login(number, to_json(value), subject)
 
     def _time(self, number: int, text: str) -> str:
-        match = _TIME.fullmatch(text.strip())
-        if match is None:
-            raise Refusal("bad_time", "time: write it as 2026-10-31T23:59:59+09:00 or 2026-10-31 23:59:59")
-        day, clock, utc, hours, minutes = match.groups()
-        clock = clock.replace(",", ".") if len(clock) > 5 else f"{clock}:00"
         first, self._seen_a_time = not self._seen_a_time, True
-        if utc or hours:
-            return f"{day}T{clock}{'Z' if utc else f'{hours}:{minutes}'}"
-        if self._zone is None:
-            cure = "has no offset: give the zone in which the file was written, as --zone Asia/Tokyo or --zone UTC"
+        try:
+            return read_time(text, self._zone)
+        except NoZone as missing:
             if first:
-                raise ConfigurationError(f"{self._file}, line {number}: the time {text.strip()!r} {cure}")
-            raise Refusal("bad_time", f"time: {cure}")
-        try:
-            return in_zone(datetime.fromisoformat(f"{day}T{clock[:15]}"), self._zone)
-        except ValueError as error:
-            raise Refusal("bad_time", f"time: {error}") from None
-
-
-class _Feed:
-    """The lines, with a way back: those of a row that turns out to be none are read anew."""
-
-    def __init__(self, lines: Iterable[Line | LongLine]) -> None:
-        self._lines = iter(lines)
-        self._again: deque[Line] = deque()
-        self._ahead: LongLine | None = None
-        self.taken: list[Line] = []
-
-    def next(self) -> Line | LongLine | None:
-        """The next row's first line."""
-        self.taken = []
-        if self._again:
-            self.taken.append(self._again.popleft())
-            return self.taken[0]
-        if self._ahead is not None:
-            line, self._ahead = self._ahead, None
-            return line
-        found = next(self._lines, None)
-        if isinstance(found, Line):
-            self.taken.append(found)
-        return found
-
-    def more(self) -> Line | None:
-        """One more line of the same row; None at the end of what a row may span."""
-        if len(self.taken) >= MAX_ROW_LINES or self._ahead is not None:
-            return None
-        if self._again:
-            self.taken.append(self._again.popleft())
-            return self.taken[-1]
-        found = next(self._lines, None)
-        if isinstance(found, LongLine):
-            self._ahead = found
-            return None
-        if found is not None:
-            self.taken.append(found)
-        return found
-
-    def keep_first(self) -> None:
-        """Gives back all lines of this row but the first."""
-        self._again.extendleft(reversed(self.taken[1:]))
-        del self.taken[1:]
-
-
-def _parse(first: Line, feed: _Feed, limit: int) -> Row:
-    """One row. Raises Refusal with the feed at the line behind the refused ones."""
-    if b'"' not in first.text:  # most files, and three times as fast
-        try:
-            return Row(first.text.decode().split(","), [first])
-        except UnicodeDecodeError:
-            raise _not_utf8() from None
-    size = 0
-
-    def texts() -> Iterator[str]:
-        nonlocal size
-        line: Line | None = first
-        while line is not None:
-            size += len(line.raw)
-            if size > limit + 2:
-                return
-            yield line.raw.decode()
-            line = feed.more()
-
-    try:
-        fields = next(csv.reader(texts(), strict=True))
-    except UnicodeDecodeError:
-        feed.keep_first()
-        raise _not_utf8() from None
-    except (csv.Error, StopIteration) as error:
-        feed.keep_first()
-        raise Refusal("not_an_event", f"not a row of CSV: {error or 'too long'}") from None
-    return Row(fields, list(feed.taken))
-
-
-def _not_utf8() -> Refusal:
-    return Refusal("not_utf8", "the row is not UTF-8; save the file as UTF-8")
+                raise ConfigurationError(f"{self._file}, line {number}: {missing.detail}") from None
+            raise

@@ -6,21 +6,19 @@ event's source is unique (CloudEvents 1.0) and the same at every push of the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from infra.errors import ConfigurationError
+from producers.adapters.login_map import LoginMap
 from producers.sources.lines import Line, LongLine
 from schemas.calendar import zone_named
 from schemas.quarantine import Refusal
 
-Format = Literal["cloudevents", "csv", "sshd"]
+Format = Literal["cloudevents", "csv", "sshd", "map", "avd"]
 
 
 class Login(NamedTuple):
@@ -40,9 +38,10 @@ class Refused(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A line that is no login and no fault: empty, or a log's line about something else."""
+    """A line or record that is no login and no fault. `why` it is none, where a broker's adapter says so."""
 
     number: int
+    why: str = ""
 
 
 Item = Login | Refused | Skipped
@@ -55,7 +54,7 @@ class Source(Protocol):
     """What has to stand before refused lines so that they can be pushed again (a CSV file's header)."""
 
     def read(self, lines: Iterable[Line | LongLine]) -> Iterator[Item]:
-        """Every line in one item, in the file's order. ConfigurationError when an option is missing."""
+        """Every line or record in at least one item, in the file's order. ConfigurationError when an option is missing."""
         ...
 
 
@@ -71,14 +70,14 @@ class SourceOptions:
     zone: str | None = None
     year: int | None = None
     raw: bool = False
+    map: LoginMap | None = None
+    policy: Mapping[str, str] = field(default_factory=dict)
+    inventory: Mapping[str, Mapping[str, str]] | None = None
+    """Machine to what is known of its user; see producers.adapters.inventory."""
 
 
 def too_long(line: LongLine, limit: int) -> Refused:
     return Refused(line.number, line.pieces, Refusal("too_large", f"longer than {limit:,} bytes"))
-
-
-to_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
-"""Compact UTF-8 JSON of an event that was built here."""
 
 
 def place(file: str, number: int) -> str:
@@ -94,18 +93,3 @@ def zone_of(options: SourceOptions) -> ZoneInfo | None:
         return zone_named(options.zone)
     except ValueError as error:
         raise ConfigurationError(f"--zone {error}") from None
-
-
-def in_zone(local: datetime, zone: ZoneInfo) -> str:
-    """A local time with the zone's offset, RFC 3339.
-
-    Where clocks were put back, a time that was shown twice is taken as the first of the two; where they were
-    put forward, a time that was never shown is read with the offset before the jump (02:30 is then the
-    instant that was shown as 03:30). So the same text always gives the same event.
-    """
-    moment = local.replace(tzinfo=zone, fold=0)
-    offset = moment.utcoffset()
-    assert offset is not None
-    if offset.total_seconds() % 60:  # local mean time: RFC 3339 has no seconds in an offset
-        return moment.astimezone(zone_named("UTC")).isoformat()
-    return moment.isoformat()

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from infra.errors import ConfigurationError
+from producers.adapters.adapter import to_json
 from producers.sources.lines import Line, LongLine
 from producers.sources.source import (
     Item,
@@ -24,12 +25,11 @@ from producers.sources.source import (
     Refused,
     Skipped,
     SourceOptions,
-    in_zone,
     place,
-    to_json,
     too_long,
     zone_of,
 )
+from producers.times import in_zone
 from schemas.event import EVENT_TYPE, event_from
 from schemas.quarantine import Refusal
 
