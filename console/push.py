@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from console.output import notes, show, tell
 from infra.errors import ConfigurationError
+from producers.adapters.inventory import parse_inventory
+from producers.adapters.login_map import parse_login_map
 from producers.client import LoginProducer
 from producers.push import Progress as State
 from producers.push import PushReport
@@ -18,10 +22,16 @@ from producers.push import push as push_files
 from producers.sources.source import Format, SourceOptions
 from schemas.settings import load_settings
 
+NOT_LOGINS = 12
+
 
 def push(
-    files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], /, *, format: Format = "cloudevents",
+    files: Annotated[list[str], Parameter(allow_leading_hyphen=True)], /, *,
+    format: Annotated[Format | None, Parameter(help="what the files are; cloudevents, or map with --map")] = None,
     columns: Annotated[str | None, Parameter(help="CSV: id=…,time=…,subject=… (column names or numbers)")] = None,
+    map: Annotated[str | None, Parameter(help="a YAML file that says how any CSV or JSON is read")] = None,
+    policy: Annotated[str | None, Parameter(help="what counts, as NAME=VALUE,…; see the format's page")] = None,
+    inventory: Annotated[str | None, Parameter(help="CSV or JSON: which user a machine belongs to")] = None,
     tenant: str | None = None, sku: str | None = None, source: str | None = None,
     zone: Annotated[str | None, Parameter(help="time zone of times without an offset, as Asia/Tokyo")] = None,
     year: Annotated[int | None, Parameter(help="year of the first line, where the source has none")] = None,
@@ -35,7 +45,11 @@ def push(
     settings = load_settings()
     if unknown := [file for file in files if file.startswith("--")]:  # the hyphen is let through for standard input
         raise ConfigurationError(f"Unknown option: {unknown[0]}; `rollcall push --help` tells more")
-    options = SourceOptions(format, _columns(columns), tenant, sku, source, zone, year, raw)
+    options = SourceOptions(
+        format or ("map" if map else "cloudevents"), _columns(columns), tenant, sku, source, zone, year, raw,
+        parse_login_map(_text(map), os.path.basename(map)) if map else None, _policy(policy),
+        parse_inventory(_text(inventory), os.path.basename(inventory)) if inventory else None,
+    )  # fmt: skip
     check_files(files, options)
     with LoginProducer(settings.kafka) as producer, Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"), TimeRemainingColumn(),
@@ -66,6 +80,21 @@ def _columns(text: str | None) -> dict[str, str]:
     return {name.strip(): column.strip() for name, _, column in pairs}
 
 
+def _policy(text: str | None) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",")] if text else []
+    for name, equals, value in pairs:
+        if not (name and equals and value):
+            raise ConfigurationError(f"--policy {text}: write pairs, as reconnects=ignore")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
 def _tell(report: PushReport) -> None:
     show(
         "table", ("file", "lines", "sent", "skipped", "refused", "events/s"),
@@ -74,6 +103,8 @@ def _tell(report: PushReport) -> None:
     for file in report.files:
         for example in file.examples:
             tell(f"{file.file}:{example.line}: {example.reason}: {example.detail}")
+        for why, count in sorted(file.not_logins.items(), key=lambda pair: -pair[1])[:NOT_LOGINS]:
+            tell(f"{file.file}: {count:,} not a login: {why}")
         shown = len(file.examples)
         if sum(file.refused.values()) > shown:
             tell(f"{file.file}: and {sum(file.refused.values()) - shown} more refused lines")

@@ -170,14 +170,16 @@ def source_for(options: SourceOptions, name: str, limit: int) -> Source:
     """The reader that the options ask for. Raises ConfigurationError when they do not fit together."""
     if options.raw:
         return RawSource(limit)
-    if options.format == "csv":
-        return CsvSource(options, name, limit)
-    if options.format == "sshd":
-        return SshdSource(options, name, limit)
     if options.format == "map":
         return mapped_source(options, name, limit)
     if options.format in BROKERS:
         return broker_source(options, name, limit)
+    if given := [f"--{option}" for option in ("map", "policy", "inventory") if getattr(options, option)]:
+        raise ConfigurationError(f"{', '.join(given)}: means nothing to --format {options.format}; leave it out")
+    if options.format == "csv":
+        return CsvSource(options, name, limit)
+    if options.format == "sshd":
+        return SshdSource(options, name, limit)
     return CloudEventsSource(options, limit)
 
 

@@ -12,6 +12,8 @@ from schemas.event import read_event
 from schemas.fast import read_run
 from schemas.quarantine import Refusal
 
+_NOT_HERE = ("columns", "tenant", "sku", "source", "zone", "year")
+
 
 class CloudEventsSource:
     """Each line an event of the contract; empty lines are skipped."""
@@ -19,9 +21,7 @@ class CloudEventsSource:
     preamble = b""
 
     def __init__(self, options: SourceOptions, limit: int) -> None:
-        given = [
-            f"--{name}" for name in _NOT_HERE if getattr(options, name)
-        ]
+        given = [f"--{name}" for name in _NOT_HERE if getattr(options, name)]
         if given:
             raise ConfigurationError(
                 f"{', '.join(given)}: CloudEvents say that themselves and are sent as they are; leave it out, "

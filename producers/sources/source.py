@@ -50,11 +50,13 @@ Item = Login | Refused | Skipped
 class Source(Protocol):
     """One reader of one file."""
 
-    preamble: bytes
-    """What has to stand before refused lines so that they can be pushed again (a CSV file's header)."""
+    @property
+    def preamble(self) -> bytes:
+        """What has to stand before refused lines so that they can be pushed again (a CSV file's header)."""
+        ...
 
     def read(self, lines: Iterable[Line | LongLine]) -> Iterator[Item]:
-        """Every line or record in at least one item, in the file's order. ConfigurationError when an option is missing."""
+        """Every line or record in at least one item, in order. ConfigurationError when an option is missing."""
         ...
 
 
