@@ -8,10 +8,10 @@ FAULTS_MINUTES ?= 20
 SOAK_MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint bench faults soak schemas lock clean
+.PHONY: help setup demo test unit lint bench bench-full faults soak schemas lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## the virtual environment, with everything pinned and checked by hash
 
@@ -38,8 +38,11 @@ lint: $(READY)  ## ruff, mypy --strict, and the arrows between rooms
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports
 
-bench: $(READY)  ## the worker and the producer beside bare loops on the same topic
+bench: $(READY)  ## the worker and the producer beside their peers on the same topic, 200,000 events; minutes
 	@$(BIN)/python -m bench
+
+bench-full: $(READY)  ## the same with a million events, and freshness, storage, memory, an outage; 25 min
+	@$(BIN)/python -m bench --full
 
 faults: $(READY)  ## kills, freezes and starves workers and servers, and compares what is stored with the truth; 20 min
 	@$(BIN)/python -m tests.faults --minutes $(FAULTS_MINUTES)

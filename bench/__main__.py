@@ -1,128 +1,114 @@
-"""`make bench`: Rollcall beside its peers in one run. Prints the machine, versions, medians and ratios.
+"""Rollcall beside its peers in one run, and what else its figures are: checked first, then shown.
 
-    python -m bench [--events 400000] [--rounds 3] [--only worker|producer|views|close|forms]
+    python -m bench                      # short: the worker and the producer
+    python -m bench --full               # every part that `make bench-full` runs, in at most 25 minutes
+    python -m bench --only memory --only storage
+    python -m bench --only worker --partitions 1 16 --counted 0 95 --pack 1
+
+Writes bench/results/NAME.json, NAME.md and NAME.svg; NAME is `full` with --full, else `latest`. Ends with 1 when
+Rollcall itself failed or counted wrongly; a peer's failure is shown in the table.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
-import tempfile
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Callable
+from itertools import product
 
 from rich.console import Console
-from rich.table import Table
 
-from bench import close, forms, producer, views, worker
-from infra.local.ports import LOOPBACK, free_port
-from infra.local.stack import down, up
+from bench.budget import Budget
+from bench.head import head
+from bench.offline import close_section, forms_section, views_section
+from bench.peers import CONTENDERS
+from bench.producer import producer
+from bench.report import Section, table
+from bench.results import write
+from bench.stack import running_stack
+from bench.worker import SWEPT, Scenario, sweep, worker
 from schemas.settings import Settings
 
-RESULTS = Path(__file__).parent / "results"
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+SHORT = ("worker", "producer")
+FULL = ("worker", "producer", "freshness", "storage", "rows", "outage", "memory", "sweep")
+OTHERS = ("views", "close", "forms")
+"""Parts that take long or hold no peer; only by name."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--events", type=int, default=400_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("worker", "producer", "views", "close", "forms"))
-    arguments = parser.parse_args()
-    head = _head(arguments)
-    console.print("\n".join(f"{name}: {value}" for name, value in head.items()))
-    results: dict[str, Any] = {"head": head}
-    if arguments.only in (None, "forms"):
-        made = forms.measure()
-        console.print(forms.table(made))
-        results["forms"] = [t._asdict() for t in made]
-    if arguments.only != "forms":
-        _on_a_stack(arguments, results)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_text(json.dumps(results, indent=1, default=str) + "\n")
+    arguments = _arguments()
+    parts = arguments.only or (FULL if arguments.full else SHORT)
+    name = "full" if arguments.full and not arguments.only else "latest"
+    facts = head(arguments.events, arguments.rounds, arguments.partitions, arguments.counted)
+    console.print("\n".join(f"{key}: {value}" for key, value in facts.items()))
+    found: dict[str, Section] = {}
+    budget = Budget(arguments.minutes)
+    with running_stack() as stack:
+        for part, measure in _parts(stack, arguments, budget).items():
+            if part in parts:
+                found[part] = _section(part, measure, budget)
+                console.print(table(found[part]), *found[part].notes, sep="\n")
+                write(name, facts, found)
+    sys.exit(any(section.failed for section in found.values()))
 
 
-def _on_a_stack(arguments: argparse.Namespace, results: dict[str, Any]) -> None:
-    with tempfile.TemporaryDirectory(prefix="rollcall-bench-") as folder:
-        kafka, clickhouse = free_port(), free_port()
-        stack = Settings(
-            home=Path(folder) / "home",
-            kafka={"bootstrap": f"{LOOPBACK}:{kafka}"},
-            clickhouse={"url": f"http://{LOOPBACK}:{clickhouse}"},
-            local={"kafka_port": kafka, "clickhouse_port": clickhouse},
-        )
-        up(stack, lambda _: None)
-        try:
-            if arguments.only in (None, "worker"):
-                results["worker"] = _worker(stack, arguments.events, arguments.rounds)
-            if arguments.only in (None, "producer"):
-                results["producer"] = _producer(stack, arguments.events, arguments.rounds)
-            if arguments.only in (None, "views"):
-                results["views"] = _views(stack)
-            if arguments.only in (None, "close"):
-                timings = close.measure(stack, rounds=arguments.rounds, tell=console.print)
-                console.print(close.table(timings))
-                results["close"] = [t._asdict() for t in timings]
-        finally:
-            down(stack, lambda _: None)
+def _section(part: str, measure: Callable[[], Section], budget: Budget) -> Section:
+    """One part; its failure is a section that says so, and the run goes on."""
+    if not budget.left(0):
+        return Section(part, (), notes=["No time was left for this part."])
+    begun = time.monotonic()
+    try:
+        section = measure()
+    except Exception as error:
+        return Section(part, (), notes=[f"Failed: {type(error).__name__}: {error}"], failed=True)
+    console.print(f"[dim]{part}: {time.monotonic() - begun:.0f} s[/dim]")
+    return section
 
 
-def _head(arguments: argparse.Namespace) -> dict[str, Any]:
-    packages = ("aiokafka", "faust-streaming", "kafka-python", "confluent-kafka", "chdb-core", "clickhouse-connect")
+def _parts(stack: Settings, a: argparse.Namespace, budget: Budget) -> dict[str, Callable[[], Section]]:
+    """Every part by its name, in the order of a run: what may be cut short comes last."""
+
+    def tell(text: str) -> None:
+        console.print(f"[dim]{text}[/dim]")
+
+    scenarios = [
+        Scenario(a.events, counted / 100, partitions, pack)
+        for counted, partitions, pack in product(a.counted, a.partitions, a.pack)
+    ]
+    title = "Worker: events decoded, folded and (Rollcall, ClickHouse) stored"
     return {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f} at the start",
-        "versions": ", ".join([f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]),
-        "run": f"{arguments.events:,} events of about 280 bytes, 4 partitions, {arguments.rounds} rounds, medians",
-    }
+        "worker": lambda: worker(stack, scenarios, a.rounds, CONTENDERS, budget, tell, title),
+        "producer": lambda: producer(stack, a.events // 2, min(a.rounds, 3), budget, tell),
+        "views": lambda: views_section(stack),
+        "close": lambda: close_section(stack, a.rounds, tell),
+        "forms": forms_section,
+        "sweep": lambda: worker(
+            stack, sweep(a.events // 2, a.pack), min(a.rounds, 3), SWEPT, budget, tell,
+            "Worker: other shares of repeats, other numbers of partitions",
+        ),
+    }  # fmt: skip
 
 
-def _worker(stack: Settings, count: int, rounds: int) -> list[dict[str, Any]]:
-    table = Table(
-        "already counted", "records", "contender", "events/s", "of the loop", "of stock Faust", "CPU s/million",
-        "ClickHouse CPU s/million", title="Worker (the others neither validate nor store)", title_justify="left",
-    )  # fmt: skip
-    rows = []
-    for counted, pack in ((0.95, 1), (0.95, 100), (0.0, 1), (0.0, 100)):
-        found, stored = worker.measure(stack, count, rounds, counted, pack)
-        rates = {name: worker.medians(figures) for name, figures in found.items()}
-        for name, (rate, cpu, server) in rates.items():
-            ours = name == "rollcall"
-            table.add_row(
-                f"{counted:.0%}", "one event" if pack == 1 else f"packed by {pack}", name, f"{rate:,.0f}",
-                f"{rate / rates['loop'][0]:.2f}", f"{rate / rates['stock Faust'][0]:.1f}", f"{cpu:.2f}",
-                f"{server:.2f}" if ours else "",
-            )  # fmt: skip
-            rows.append({
-                "counted": counted, "pack": pack, "contender": name, "rate": rate, "cpu": cpu, "server_cpu": server,
-                "rates": found[name].rates, "bytes_a_row": stored.bytes_a_row,
-            })  # fmt: skip
-    console.print(table)
-    console.print(f"active_users: {stored.bytes_a_row:.1f} bytes a row on disk, over {stored.rows:,} merged rows")
-    return rows
-
-
-def _producer(stack: Settings, count: int, rounds: int) -> dict[str, float]:
-    rates = producer.measure(stack, count, rounds)
-    table = Table("contender", "events/s", "of confluent-kafka", title="Producer (acknowledged)", title_justify="left")
-    for name, rate in rates.items():
-        table.add_row(name, f"{rate:,.0f}", f"{rate / rates['confluent-kafka, one a record']:.2f}")
-    console.print(table)
-    return rates
-
-
-def _views(stack: Settings) -> Any:
-    table = Table("parts", "view", "filter", "ms", "rows", title="Views, a million active users", title_justify="left")
-    timings = views.measure(stack)
-    for t in timings:
-        table.add_row(t.parts, t.view, t.where or "none", f"{t.median_ms:,.0f}", f"{t.rows:,}")
-    console.print(table)
-    return [t._asdict() for t in timings]
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    every = (*FULL, *OTHERS)
+    parser.add_argument("--full", action="store_true", help=f"{', '.join(FULL)}; a million events, 5 rounds")
+    parser.add_argument("--only", action="append", choices=every, metavar="PART", help=", ".join(every))
+    parser.add_argument("--events", type=int, help="in a topic (a twentieth for stock Faust)")
+    parser.add_argument("--rounds", type=int, help="that count; one more warms up")
+    parser.add_argument("--minutes", type=float, help="after so many no further round or part begins")
+    parser.add_argument("--partitions", type=int, nargs="+", default=[4], help="of the topic: 1, 4, 16")
+    parser.add_argument("--counted", type=float, nargs="+", default=[95], help="percent that repeat: 0, 50, 95, 99")
+    parser.add_argument("--pack", type=int, nargs="+", default=[1, 100], help="events in a record")
+    found = parser.parse_args()
+    found.events = found.events or (1_000_000 if found.full else 200_000)
+    found.rounds = found.rounds or (5 if found.full else 2)
+    found.minutes = found.minutes or (24.0 if found.full else None)
+    return found
 
 
 if __name__ == "__main__":

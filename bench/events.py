@@ -1,12 +1,15 @@
-"""The events of a bench: a month's logins, of which a chosen share repeats what is counted already."""
+"""The events of a bench: JSON of about 280 bytes, as a session broker would send it, the same in every run."""
 
 from __future__ import annotations
 
 import random
-import uuid
 from collections.abc import Iterator
 from datetime import date
 
+MONTH = date(2026, 10, 1)
+_MONTH = f"{MONTH:%Y-%m}"
+PROBE = "PROBE"
+"""The SKU of the events that freshness is measured with; it counts for itself."""
 CATALOGUE = """\
 programmes:
   bench: {time_zone: Asia/Tokyo}
@@ -14,29 +17,73 @@ tenants:
   - {id: customer-a, name: Customer A}
 skus:
   - {id: DAAS-PREM-T1, name: DaaS Premium, programme: bench, family: DaaS, deployment: cloud}
+  - {id: PROBE, name: Probe, programme: bench, family: DaaS, deployment: cloud}
 """
-USERS_PER_DAY = 28
-"""User-days of one user: every user logs in on each of the first 28 days."""
+DAYS = 28
+"""User-days of one user in `events`: each logs in on each of the first 28 days."""
+
+Stream = Iterator[tuple[str, bytes]]
+"""Subject and JSON of each event."""
 
 
-def events(count: int, counted: float, month: date, seed: int = 1) -> Iterator[tuple[str, bytes]]:
-    """`count` events (subject, JSON of about 280 bytes); a share of `counted` repeats a user-day seen before."""
+def events(count: int, counted: float, seed: int = 1) -> Stream:
+    """`count` events in any order; a share of `counted` repeats a user-day that is in the stream already."""
     rng = random.Random(seed)
-    user_days = max(1, round(count * (1 - counted)))
+    user_days = _user_days(count, counted)
     order = [*range(user_days), *(rng.randrange(user_days) for _ in range(count - user_days))]
     rng.shuffle(order)
     for user_day in order:
-        user, day = divmod(user_day, USERS_PER_DAY)
-        subject = f"first.last{user:07d}@corp.customer-a.example"
-        at = f"{month:%Y-%m}-{day + 1:02d}T{rng.randrange(24):02d}:{rng.randrange(60):02d}:{rng.randrange(60):02d}"
-        yield subject, (
-            f'{{"specversion":"1.0","id":"{uuid.UUID(int=rng.getrandbits(128))}",'
-            f'"source":"/citrix/tokyo-{user % 3}/controller-1",'
-            f'"type":"rollcall.login.v1","time":"{at}.{rng.randrange(1000):03d}+09:00","subject":"{subject}",'
-            f'"data":{{"tenant":"customer-a","sku":"DAAS-PREM-T1"}}}}'
-        ).encode()
+        user, day = divmod(user_day, DAYS)
+        yield _login(rng, user, day + 1)
 
 
-def active_users(count: int, counted: float) -> int:
-    """The users of `events(count, counted, …)`: what every contender must arrive at."""
-    return -(-max(1, round(count * (1 - counted))) // USERS_PER_DAY)
+def users_of(count: int, counted: float) -> int:
+    """The users of `events(count, counted)`: what every contender must arrive at."""
+    return -(-_user_days(count, counted) // DAYS)
+
+
+def distinct(users: int, repeats: int = 0) -> Stream:
+    """An event of each of `users`, on any day, then `repeats` events of any of them on any day."""
+    rng = random.Random(2)
+    for user in range(users):
+        yield _login(rng, user, 1 + user % DAYS)
+    for _ in range(repeats):
+        yield _login(rng, rng.randrange(users), 1 + rng.randrange(DAYS))
+
+
+def steady(users: int, logins: int) -> Stream:
+    """A month in the order of its days: every user logs in `logins` times on each of its 28 days."""
+    rng = random.Random(3)
+    for day in range(1, DAYS + 1):
+        order = list(range(users)) * logins
+        rng.shuffle(order)
+        for user in order:
+            yield _login(rng, user, day)
+
+
+def probe(number: int) -> tuple[str, bytes]:
+    """An event of a subject of its own, with `number` as its id."""
+    subject = f"probe{number}@corp.customer-a.example"
+    return subject, _event(str(number), 0, f"{_MONTH}-01T12:00:00.000", subject, PROBE)
+
+
+def _user_days(count: int, counted: float) -> int:
+    return max(1, round(count * (1 - counted)))
+
+
+def _login(rng: random.Random, user: int, day: int) -> tuple[str, bytes]:
+    subject = f"first.last{user:07d}@corp.customer-a.example"
+    drawn = rng.getrandbits(155)
+    hexed = f"{drawn & (1 << 128) - 1:032x}"
+    second, milli = divmod((drawn >> 128) % 86_400_000, 1000)
+    at = f"{_MONTH}-{day:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{milli:03d}"
+    uuid = f"{hexed[:8]}-{hexed[8:12]}-{hexed[12:16]}-{hexed[16:20]}-{hexed[20:]}"
+    return subject, _event(uuid, user % 3, at, subject, "DAAS-PREM-T1")
+
+
+def _event(event_id: str, site: int, at: str, subject: str, sku: str) -> bytes:
+    return (
+        f'{{"specversion":"1.0","id":"{event_id}","source":"/citrix/tokyo-{site}/controller-1",'
+        f'"type":"rollcall.login.v1","time":"{at}+09:00","subject":"{subject}",'
+        f'"data":{{"tenant":"customer-a","sku":"{sku}"}}}}'
+    ).encode()

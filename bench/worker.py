@@ -1,185 +1,153 @@
-"""The worker beside a hand-written loop and stock Faust, on the same topic in the same run.
+"""The worker beside its peers: every contender reads the same records, in shuffled order, round by round.
 
-Every contender reads the same records; its result is checked before its figure counts. Contenders do less than
-Rollcall: they neither validate, resolve nor store. Rounds are shuffled and medians are shown, since machines are noisy;
+A result is checked against the planted truth before it gives a figure, in the warm-up too. A contender that fails, or
+counts wrongly, is left out from there on, and the table says why. Machines are noisy: medians and spread are shown, and
 the ratios are what counts.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import date
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import product
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from confluent_kafka import Producer
-
-from bench.events import CATALOGUE, active_users, events
-from infra.clickhouse.client import connect
-from infra.local.stack import status
-from infra.migrate import migrate
-from producers.packing import partition_of
-from schemas.event import BATCH
+from bench.budget import Budget
+from bench.environments import Unavailable
+from bench.events import events, users_of
+from bench.figures import Figures, Truth, spread
+from bench.peers import CONTENDERS, ROLLCALL, Contender, run
+from bench.picture import Bar, Chart
+from bench.report import Section
+from bench.stack import fill, fresh_name, own
+from infra.errors import RollcallError
 from schemas.settings import Settings
 
-MONTH = date(2026, 10, 1)
-FAUST_SHARE = 10
-"""Stock Faust reads a topic of a tenth of the events: it would take minutes."""
+COLUMNS = (
+    "already counted", "partitions", "records", "contender", "events/s", "spread", "of the loop", "CPU s/million",
+    "ClickHouse CPU s/million", "what it does less than Rollcall",
+)  # fmt: skip
+SWEEP = tuple((counted, 4) for counted in (0.0, 0.5, 0.99)) + tuple((0.95, partitions) for partitions in (1, 16))
+SWEPT = tuple(contender for contender in CONTENDERS if contender.module in ("rollcall", "loop", "clickhouse"))
 
 
-@dataclass
-class Figures:
-    """One contender in one scenario, a value a round."""
+class Scenario(NamedTuple):
+    events: int
+    counted: float
+    partitions: int
+    pack: int
 
-    rates: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-    """CPU seconds per million events, of the contender's process."""
-    server_cpu: list[float] = field(default_factory=list)
-    """The same of the ClickHouse process meanwhile."""
-
-    def add(self, result: dict[str, Any], server: float) -> None:
-        self.rates.append(result["events"] / result["wall"])
-        self.cpu.append(result["cpu"] / result["events"] * 1e6)
-        self.server_cpu.append(server / result["events"] * 1e6)
+    @property
+    def name(self) -> str:
+        records = "one event a record" if self.pack == 1 else f"packed by {self.pack}"
+        return f"{self.counted:.0%} already counted, {self.partitions} partitions, {records}"
 
 
-@dataclass(frozen=True)
-class Storage:
-    """`active_users` after merges."""
+def worker(
+    stack: Settings, scenarios: Iterable[Scenario], rounds: int, contenders: Sequence[Contender], budget: Budget,
+    tell: Callable[[str], None], title: str,
+) -> Section:  # fmt: skip
+    """A table of all scenarios; those for which no time is left are named below it."""
+    section = Section(title, COLUMNS, figures=[])
+    needed = 0.0
+    for scenario in scenarios:
+        if not budget.left(needed):
+            section.notes.append(f"No time was left for: {scenario.name}.")
+            continue
+        begun = time.monotonic()
+        found = measure(stack, scenario, rounds, contenders, budget, tell)
+        needed = time.monotonic() - begun
+        _show(section, scenario, found)
+    return section
 
-    rows: int
-    bytes_a_row: float
-    """On disk, with the first event's id (a UUID), time and source."""
+
+def sweep(count: int, packs: Sequence[int]) -> list[Scenario]:
+    """Other shares of repeats, and other numbers of partitions."""
+    return [Scenario(count, counted, partitions, pack) for (counted, partitions), pack in product(SWEEP, packs)]
 
 
 def measure(
-    stack: Settings, count: int, rounds: int, counted: float, pack: int
-) -> tuple[dict[str, Figures], Storage]:
-    """Figures by contender for one scenario. Raises SystemExit when a contender counts wrongly."""
-    name = f"bench-{uuid.uuid4().hex[:8]}"
-    (stack.home / "catalogue.yaml").write_text(CATALOGUE)
-    truth = active_users(count, counted)
-    # A tenth of the topic for stock Faust, with its own truth.
-    small, small_count = f"{name}-small", count // FAUST_SHARE
-    for topic, number in ((name, count), (small, small_count)):
-        migrate(_own(stack, topic))
-        fill(stack.kafka.bootstrap, topic, events(number, counted, MONTH), pack, stack.kafka.partitions)
-    settings = stack
-    found = {"loop": Figures(), "rollcall": Figures(), "stock Faust": Figures()}
-    for round_ in range(rounds + 1):  # the first warms the page cache up and is not counted
-        order = list(found)
-        random.shuffle(order)
-        for contender in order:
-            if contender == "rollcall":
-                settings = _own(stack, name, f"{name}-{round_}-{uuid.uuid4().hex[:4]}")
-                migrate(settings)
-                result, expected = run("rollcall", settings), truth
-            elif contender == "loop":
-                result, expected = run("loop", stack, stack.kafka.bootstrap, name, str(count)), truth
-            else:
-                result = run("stock_faust", stack, stack.kafka.bootstrap, small, str(small_count))
-                expected = active_users(small_count, counted)
-            if result["users"] != expected:
-                raise SystemExit(f"{contender} counted {result['users']} users, the truth is {expected}")
-            if round_:
-                found[contender].add(result, result["server"])
-    return found, storage(settings)
-
-
-def run(contender: str, settings: Settings, *arguments: str) -> dict[str, Any]:
-    """One contender in a process of its own."""
-    before = _server_cpu(settings)
-    done = subprocess.run(
-        [sys.executable, "-m", f"bench.contenders.{contender}", *arguments], env=_environment(settings),
-        capture_output=True, text=True, check=False, timeout=900,
-    )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(f"{contender} ended with {done.returncode}: {done.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    result["server"] = _server_cpu(settings) - before
-    return result
-
-
-def fill(bootstrap: str, topic: str, stream: Iterator[tuple[str, bytes]], pack: int, partitions: int) -> None:
-    """Writes the events, one a record or packed, each into its subject's partition."""
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
-    waiting: list[list[bytes]] = [[] for _ in range(partitions)]
-
-    def send(partition: int) -> None:
-        batch, waiting[partition] = waiting[partition], []
-        while True:
+    stack: Settings, scenario: Scenario, rounds: int, contenders: Sequence[Contender], budget: Budget,
+    tell: Callable[[str], None],
+) -> dict[str, Figures]:  # fmt: skip
+    """Figures by contender. The first round warms up and is not counted; the second is always run."""
+    tell(f"{scenario.name}: writing {scenario.events:,} events")
+    topics = {share: _write(stack, scenario, share) for share in {c.share for c in contenders}}
+    found = {contender.name: Figures() for contender in contenders}
+    longest = 0.0
+    for round_ in range(rounds + 1):
+        if round_ > 1 and not budget.left(longest):
+            tell(f"{scenario.name}: no time for more than {round_ - 1} of {rounds} rounds")
+            break
+        begun = time.monotonic()
+        for contender in random.sample(contenders, len(contenders)):
+            figures, (settings, truth, lines) = found[contender.name], topics[contender.share]
+            if figures.failed:
+                continue
             try:
-                if pack == 1:
-                    producer.produce(topic, batch[0], partition=partition)
-                else:
-                    producer.produce(
-                        topic, b"[" + b",".join(batch) + b"]", partition=partition, headers=[("content-type", BATCH)]
-                    )
-            except BufferError:
-                producer.poll(0.5)
-            else:
-                return
-
-    for subject, event in stream:
-        partition = partition_of(subject, partitions)
-        waiting[partition].append(event)
-        if len(waiting[partition]) == pack:
-            send(partition)
-    for partition, batch in enumerate(waiting):
-        if batch:
-            send(partition)
-    if left := producer.flush(120):
-        raise SystemExit(f"{left} records were not written")
+                if contender is ROLLCALL:  # an empty table and a group of its own each time
+                    settings = own(stack, settings.kafka.topic, fresh_name(), scenario.partitions)
+                figures.add(run(contender, settings, truth.events, lines), truth, counts=round_ > 0)
+            except (RuntimeError, RollcallError, Unavailable) as error:
+                figures.failed = str(error)
+            if figures.failed:
+                tell(f"{contender.name}: {figures.failed}")
+        longest = max(longest, time.monotonic() - begun)
+        tell(f"{scenario.name}: {'warm-up' if round_ == 0 else f'round {round_} of {rounds}'} done")
+    for _, _, lines in topics.values():
+        lines.unlink()
+    return found
 
 
-def storage(settings: Settings) -> Storage:
-    """What the rows take after merges."""
-    with connect(settings) as client:
-        client.command("OPTIMIZE TABLE active_users FINAL")
-        rows, size = client.query(
-            "SELECT sum(rows), sum(bytes_on_disk) FROM system.parts "
-            "WHERE database = currentDatabase() AND table = 'active_users' AND active"
-        ).result_rows[0]
-    return Storage(rows, size / rows)
+def _write(stack: Settings, scenario: Scenario, share: int) -> tuple[Settings, Truth, Path]:
+    """One in `share` of the events, in a topic and in a file of lines, and what must be counted in them."""
+    count = scenario.events // share
+    stream = _stream(count, scenario.counted) if share == 1 else tuple(events(count, scenario.counted))
+    settings = own(stack, fresh_name(), partitions=scenario.partitions)
+    fill(settings, stream, scenario.pack)
+    lines = stack.home / f"{settings.kafka.topic}.ndjson"
+    with lines.open("wb") as file:
+        file.writelines(event + b"\n" for _, event in stream)
+    return settings, Truth(count, users_of(count, scenario.counted)), lines
 
 
-def _own(stack: Settings, topic: str, store: str | None = None) -> Settings:
-    """The stack with a topic of this run; `store` names the database and the group, the topic if left out."""
-    name = store or topic
-    return stack.model_copy(update={
-        "catalogue": stack.home / "catalogue.yaml",
-        "kafka": stack.kafka.model_copy(update={"topic": topic, "group": name}),
-        "clickhouse": stack.clickhouse.model_copy(update={"database": name.replace("-", "_")}),
-    })  # fmt: skip
+@lru_cache(maxsize=1)
+def _stream(count: int, counted: float) -> tuple[tuple[str, bytes], ...]:
+    return tuple(events(count, counted))
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "ROLLCALL_HOME": str(settings.home),
-        "ROLLCALL_CATALOGUE": str(settings.catalogue),
-        "ROLLCALL_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
-        "ROLLCALL_KAFKA_TOPIC": settings.kafka.topic,
-        "ROLLCALL_KAFKA_GROUP": settings.kafka.group,
-        "ROLLCALL_CLICKHOUSE_URL": str(settings.clickhouse.url),
-        "ROLLCALL_CLICKHOUSE_DATABASE": settings.clickhouse.database,
-    }
+def _show(section: Section, scenario: Scenario, found: dict[str, Figures]) -> None:
+    lacks = {contender.name: contender.lacks for contender in CONTENDERS}
+    shown = {name: figures for name, figures in found.items() if figures.shown}
+    loop = shown.get("loop")
+    first = [f"{scenario.counted:.0%}", str(scenario.partitions), "one event" if scenario.pack == 1 else "packed"]
+    for name, figures in sorted(found.items(), key=lambda item: -item[1].rate if item[1].shown else 0.0):
+        section.figures.append(_figures(scenario, name, figures))
+        if not figures.shown:
+            section.rows.append([*first, name, "–", "", "", "", "", f"failed: {figures.failed or 'no round'}"])
+            section.failed = section.failed or name == ROLLCALL.name
+            continue
+        section.rows.append([
+            *first, name, f"{figures.rate:,.0f}", f"{spread(figures.rates):.0%}",
+            f"{figures.rate / loop.rate:.2f}" if loop else "", f"{figures.cpu_median:.2f}",
+            f"{figures.server_median:.2f}" if name in (ROLLCALL.name, "ClickHouse") else "", lacks[name],
+        ])  # fmt: skip
+    ours = shown.get(ROLLCALL.name)
+    others = [f"{ours.rate / f.rate:.2f} × {name}" for name, f in shown.items() if f is not ours] if ours else []
+    if others:
+        section.notes.append(f"{scenario.name}: Rollcall is at {', '.join(others)}.")
+    section.charts.append(Chart(scenario.name, [
+        Bar(name, f.rate, min(f.rates), max(f.rates), f is ours)
+        for name, f in sorted(shown.items(), key=lambda item: -item[1].rate)
+    ]))  # fmt: skip
 
 
-def _server_cpu(settings: Settings) -> float:
-    """CPU seconds that the ClickHouse process has used so far."""
-    pid = next(s.pid for s in status(settings) if s.name == "ClickHouse")
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def medians(figures: Figures) -> tuple[float, float, float]:
-    return median(figures.rates), median(figures.cpu), median(figures.server_cpu)
+def _figures(scenario: Scenario, name: str, figures: Figures) -> dict[str, Any]:
+    found: dict[str, Any] = {**scenario._asdict(), "contender": name, "failed": figures.failed}
+    if figures.shown:
+        found |= {"rate": figures.rate, "spread": spread(figures.rates), "rates": figures.rates}
+        found |= {"cpu": figures.cpu_median, "server_cpu": figures.server_median}
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 
 class Stopwatch:
@@ -22,8 +23,14 @@ class Stopwatch:
         """Something was finished."""
         self._ended = time.perf_counter(), time.process_time()
 
-    def report(self, events: int, users: int) -> None:
+    def report(self, events: int, users: int, **more: float) -> None:
         """One JSON line on standard output, for the bench that started this process."""
         begun = self._begun or self._ended
         wall, cpu = self._ended[0] - begun[0], self._ended[1] - begun[1]
-        print(json.dumps({"events": events, "users": users, "wall": wall, "cpu": cpu}))
+        print(json.dumps({"events": events, "users": users, "wall": wall, "cpu": cpu, **more}))
+
+
+def peak_mb(pid: int) -> float:
+    """The largest resident size of a running process so far, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

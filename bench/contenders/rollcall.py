@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.contenders.measure import Stopwatch
+import os
+
+from bench.contenders.measure import Stopwatch, peak_mb
 from infra.clickhouse.client import connect
 from schemas.settings import load_settings
 from stream_jobs.dedup import job
@@ -13,6 +15,7 @@ from stream_jobs.dedup.pipeline import Pipeline
 
 def main() -> None:
     settings, watch, events = load_settings(), Stopwatch(), 0
+    written = 0
     fold, store = Pipeline.fold, Pipeline.store
 
     async def started(self: Pipeline, batch: Batch) -> Folded:
@@ -20,17 +23,17 @@ def main() -> None:
         return await fold(self, batch)
 
     async def stopped(self: Pipeline, batch: Batch, folded: Folded) -> None:
-        nonlocal events
+        nonlocal events, written
         await store(self, batch, folded)
         watch.lap()
-        events = self.events
+        events, written = self.events, self.rows_written
 
     Pipeline.fold, Pipeline.store = started, stopped  # type: ignore[method-assign]
     job.tame_logging(settings.log)
     job.run(settings, drain=True)
     with connect(settings) as client:
         users = client.query("SELECT uniqExact(month, tenant, sku, subject) FROM active_users").result_rows[0][0]
-    watch.report(events, users)
+    watch.report(events, users, rows=written, peak_mb=peak_mb(os.getpid()))
 
 
 if __name__ == "__main__":
