@@ -15,7 +15,7 @@ from infra.errors import RollcallError
 from schemas.settings import SettingsError
 
 USAGE, INTERRUPTED = 2, 130
-EXTRAS = "install Rollcall with its extra `pipeline` (worker, close, ClickHouse) or `local` (the local stack)"
+EXTRAS = "install Rollcall with its extra `pipeline` (worker, close, ClickHouse), `gateway`, or `local` (local stack)"
 
 app = App(
     name="rollcall",
@@ -34,6 +34,7 @@ for target, summary in {
     "console.setup:migrate": "Create or bring up to date tables, topics and the first catalogue version.",
     "console.setup:catalogue": "What may be counted, and by which rules: check, apply, history.",
     "console.push:push": "Push login events from files into Kafka.",
+    "console.gateway:gateway": "Take login events over HTTP (CloudEvents), and send them to Kafka; its keys.",
     "console.worker:worker": "Run the dedup job: Kafka in, ClickHouse out.",
     "console.month:counts": "Show the active users of a month per tenant and SKU.",
     "console.month:close": "Close a month: count it exactly, seal it, digest it.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -46,6 +46,10 @@ class Instruments:
 
     def set(self, metric: Metric, value: float) -> None:
         self._gauges[metric].set(value)
+
+    def set_function(self, metric: Metric, value: Callable[[], float]) -> None:
+        """A gauge without labels that asks when it is asked, from the asker's thread."""
+        self._gauges[metric].set_function(value)
 
     def set_all(self, metric: Metric, values: Mapping[str, float]) -> None:
         """Exactly these values of a gauge with one label; others that it had are gone."""
