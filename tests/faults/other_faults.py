@@ -1,10 +1,11 @@
-"""A close that is killed half-way, a close while events arrive, and clocks that jump."""
+"""Closes that are killed half-way, closes while events arrive and workers die, and clocks that jump."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -48,6 +49,20 @@ def close_while_events_arrive(arena: Arena, rng: Random) -> None:
         _closes_exactly(arena)
 
 
+def worker_killed_while_a_close_waits(arena: Arena, rng: Random) -> None:
+    """The close must get over it by itself, once a worker reads again."""
+    working(arena, **LARGE)
+    with arena.arriving(logins=100), ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(_closes_exactly, arena)
+        for _ in range(3):
+            wait_until(closing.done, 0.5 + 2 * rng.random())
+            arena.crew.kill_all()
+            reading(arena.crew.start(**LARGE))
+        while not wait_until(closing.done, 1):
+            arena.crew.tend()
+        closing.result()
+
+
 def _close(arena: Arena, proxy: Proxy) -> subprocess.Popen[bytes]:
     changes = {"ROLLCALL_CLICKHOUSE_URL": f"http://{LOOPBACK}:{proxy.port}"}
     return subprocess.Popen(
@@ -64,7 +79,7 @@ def _closes_exactly(arena: Arena) -> None:
     number = max(arena.log.closes)
     assert len(arena.log.closes[number]) == arena.settings.kafka.partitions
     expected: dict[str, set[tuple[str, str, bytes]]] = {}
-    for (month, tenant, sku, subject), row in arena.log.expected.rows.items():
+    for (month, tenant, sku, subject), row in list(arena.log.expected.rows.items()):  # the watcher reads on
         if month == FEBRUARY and row.recorded_in < number:
             expected.setdefault(AGREEMENT_OF[sku], set()).add((tenant, sku, subject))
     with connect(arena.settings) as client:
@@ -134,5 +149,6 @@ def _libfaketime() -> Path:
 OTHERS = [
     Fault("a close killed half-way", close_killed, 3),
     Fault("a close while events arrive", close_while_events_arrive, 2),
+    Fault("a worker killed while a close waits", worker_killed_while_a_close_waits, 3),
     Fault("the worker's clock jumps", clock_jumps, 2),
 ]
