@@ -20,13 +20,18 @@ from itertools import product
 from rich.console import Console
 
 from bench.budget import Budget
+from bench.freshness import freshness
 from bench.head import head
+from bench.memory import memory
 from bench.offline import close_section, forms_section, views_section
+from bench.outage import outage
 from bench.peers import CONTENDERS
 from bench.producer import producer
 from bench.report import Section, table
 from bench.results import write
+from bench.rows import rows
 from bench.stack import running_stack
+from bench.storage import storage
 from bench.worker import SWEPT, Scenario, sweep, worker
 from schemas.settings import Settings
 
@@ -81,6 +86,11 @@ def _parts(stack: Settings, a: argparse.Namespace, budget: Budget) -> dict[str, 
     return {
         "worker": lambda: worker(stack, scenarios, a.rounds, CONTENDERS, budget, tell, title),
         "producer": lambda: producer(stack, a.events // 2, min(a.rounds, 3), budget, tell),
+        "freshness": lambda: freshness(stack, tell),
+        "storage": lambda: storage(stack, a.events, tell),
+        "rows": lambda: rows(stack, a.events // 200, tell),
+        "outage": lambda: outage(stack, a.events, tell),
+        "memory": lambda: memory(stack, a.subjects, tell),
         "views": lambda: views_section(stack),
         "close": lambda: close_section(stack, a.rounds, tell),
         "forms": forms_section,
@@ -99,6 +109,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help=f"{', '.join(FULL)}; a million events, 5 rounds")
     parser.add_argument("--only", action="append", choices=every, metavar="PART", help=", ".join(every))
     parser.add_argument("--events", type=int, help="in a topic (a twentieth for stock Faust)")
+    parser.add_argument("--subjects", type=int, default=5_000_000, help="that the worker's memory holds")
     parser.add_argument("--rounds", type=int, help="that count; one more warms up")
     parser.add_argument("--minutes", type=float, help="after so many no further round or part begins")
     parser.add_argument("--partitions", type=int, nargs="+", default=[4], help="of the topic: 1, 4, 16")

@@ -19,6 +19,7 @@ skus:
   - {id: DAAS-PREM-T1, name: DaaS Premium, programme: bench, family: DaaS, deployment: cloud}
   - {id: PROBE, name: Probe, programme: bench, family: DaaS, deployment: cloud}
 """
+_DAY = 86_400_000
 DAYS = 28
 """User-days of one user in `events`: each logs in on each of the first 28 days."""
 
@@ -51,14 +52,12 @@ def distinct(users: int, repeats: int = 0) -> Stream:
         yield _login(rng, rng.randrange(users), 1 + rng.randrange(DAYS))
 
 
-def steady(users: int, logins: int) -> Stream:
-    """A month in the order of its days: every user logs in `logins` times on each of its 28 days."""
+def steady(users: int, logins: int, days: int) -> Stream:
+    """`days` days as they come: every user logs in `logins` times on each, at any time of it, the earliest first."""
     rng = random.Random(3)
-    for day in range(1, DAYS + 1):
-        order = list(range(users)) * logins
-        rng.shuffle(order)
-        for user in order:
-            yield _login(rng, user, day)
+    for day in range(1, days + 1):
+        for milli, user in sorted((rng.randrange(_DAY), user) for user in range(users) for _ in range(logins)):
+            yield _login(rng, user, day, milli)
 
 
 def probe(number: int) -> tuple[str, bytes]:
@@ -71,11 +70,11 @@ def _user_days(count: int, counted: float) -> int:
     return max(1, round(count * (1 - counted)))
 
 
-def _login(rng: random.Random, user: int, day: int) -> tuple[str, bytes]:
+def _login(rng: random.Random, user: int, day: int, milli: int | None = None) -> tuple[str, bytes]:
+    """A login on that day; at `milli` milliseconds after midnight, or at any time."""
     subject = f"first.last{user:07d}@corp.customer-a.example"
-    drawn = rng.getrandbits(155)
-    hexed = f"{drawn & (1 << 128) - 1:032x}"
-    second, milli = divmod((drawn >> 128) % 86_400_000, 1000)
+    hexed = f"{rng.getrandbits(128):032x}"
+    second, milli = divmod(int(rng.random() * _DAY) if milli is None else milli, 1000)
     at = f"{_MONTH}-{day:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{milli:03d}"
     uuid = f"{hexed[:8]}-{hexed[8:12]}-{hexed[12:16]}-{hexed[16:20]}-{hexed[20:]}"
     return subject, _event(uuid, user % 3, at, subject, "DAAS-PREM-T1")

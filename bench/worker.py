@@ -60,7 +60,7 @@ def worker(
         begun = time.monotonic()
         found = measure(stack, scenario, rounds, contenders, budget, tell)
         needed = time.monotonic() - begun
-        _show(section, scenario, found)
+        show(section, scenario, found)
     return section
 
 
@@ -119,7 +119,7 @@ def _stream(count: int, counted: float) -> tuple[tuple[str, bytes], ...]:
     return tuple(events(count, counted))
 
 
-def _show(section: Section, scenario: Scenario, found: dict[str, Figures]) -> None:
+def show(section: Section, scenario: Scenario, found: dict[str, Figures]) -> None:
     lacks = {contender.name: contender.lacks for contender in CONTENDERS}
     shown = {name: figures for name, figures in found.items() if figures.shown}
     loop = shown.get("loop")
