@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families as families
 
+from infra.metrics.definitions import MONTHS
 from tests.promql import Series
 
 FOLDER = Path(__file__).parents[1] / "infra" / "grafana" / "dashboards"
@@ -25,6 +26,11 @@ class Asked(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.dashboard}: {self.panel}"
+
+    @property
+    def of_the_month(self) -> bool:
+        """What `rollcall metrics` exports, no worker."""
+        return any(metric.name in self.query for metric in MONTHS)
 
 
 def loaded() -> list[dict[str, Any]]:

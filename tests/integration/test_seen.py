@@ -23,6 +23,8 @@ from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
 from tests.integration.command import Outcome, rollcall, start
+from tests.panels import promql, scrape
+from tests.promql import Series, selectors
 
 PEOPLE, TIMES = 50, 4
 MONTH = "2026-10"
@@ -89,6 +91,18 @@ def metrics(port: int) -> dict[str, float]:
     return found
 
 
+def unanswered(text: str) -> dict[str, str]:
+    """The questions of dashboards about workers that have no answer, by panel, with the metric."""
+    series = Series()
+    for time in (0.0, 30.0, 60.0):
+        scrape(series, text, time, job="rollcall-worker", instance="w")
+    questions = [asked for asked in promql() if not asked.of_the_month]
+    assert len(questions) > 20
+    return {
+        str(asked): str(next(selectors(asked.query)).name) for asked in questions if not series.ask(asked.query, 60.0)
+    }
+
+
 def test_a_worker_tells_what_it_did(settings: Settings, client: Client, port: int) -> None:
     produce(settings)
     with worker(settings, port) as one:
@@ -97,6 +111,10 @@ def test_a_worker_tells_what_it_did(settings: Settings, client: Client, port: in
         rows = int(client.query("SELECT count() FROM active_users").result_rows[0][0])
         assert found["rollcall_rows_written_total"] >= rows == PEOPLE
         assert found["rollcall_rows_saved_total"] == PEOPLE * TIMES - found["rollcall_rows_written_total"]
+        assert unanswered(get(port, "/metrics")[1].decode()) == {
+            "rollcall-pipeline: Retries and rebalances": "rollcall_retries_total",
+            "rollcall-quarantine: Worst sources": "rollcall_quarantine_ratio",  # nobody knows who sent the bad one
+        }
         assert wait_until(lambda: metrics(port)["rollcall_cache_rows"] == PEOPLE, 10)
         assert wait_until(lambda: metrics(port)["rollcall_lag_records"] == 0, 10)
         assert [health(port, name) for name in ("live", "ready", "stuck")] == [200, 200, 200]
