@@ -50,8 +50,8 @@ BATCH_RECORDS: Final = Metric("rollcall_batch_records", "histogram", "Records in
 BATCH_EVENTS: Final = Metric("rollcall_batch_events", "histogram", "Events in a batch.", buckets=_SIZES)
 STEP_SECONDS: Final = Metric(
     "rollcall_step_seconds", "histogram",
-    "What a batch spends its time on: `open` (control records, catalogue), `fold` (decoding is part of it), "
-    "`quarantine`, `columns`, `insert` (all blocks, their retries too), `learn`.",
+    "What a batch spends its time on: `open` (control records, catalogue), `fold`, `decode` (the part of `fold` that "
+    "reads and judges JSON), `quarantine`, `columns`, `insert` (all blocks, their retries too), `learn`.",
     ("step",), _STEPS,
 )  # fmt: skip
 FRESHNESS_SECONDS: Final = Metric(

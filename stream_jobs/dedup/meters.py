@@ -34,6 +34,10 @@ class Meters:
         finally:
             self._made.observe(metrics.STEP_SECONDS, time.perf_counter() - begun, step)
 
+    def decoded(self, seconds: float) -> None:
+        """Of a batch that is folded."""
+        self._made.observe(metrics.STEP_SECONDS, seconds, "decode")
+
     def stored(self, batch: Batch, folded: Folded, rows: int) -> None:
         """A batch is stored, with so many rows of `active_users`."""
         made, records = self._made, len(batch.records)

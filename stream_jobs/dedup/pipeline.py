@@ -55,6 +55,7 @@ class Pipeline:
             opening = await self._reading.open(batch)
         with self.meters.timed("fold"):
             folded = Folder(self.topic_id, self._settings.worker.future_tolerance_seconds, *opening).fold(batch)
+        self.meters.decoded(folded.decode_seconds)
         if trip := self._cap.judge(batch, folded):
             await self._sink.ask("storing the trip", store_trip, self._client, trip)
             raise CheckFailed(cap_sentence(trip, self._settings))
