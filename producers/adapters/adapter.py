@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from infra.errors import ConfigurationError
+from producers.times import read_time, to_utc
 from schemas.event import EVENT_TYPE, event_from
 from schemas.quarantine import Refusal
 
@@ -96,6 +98,12 @@ def needed(record: Record, name: str, cure: str) -> str:
     if value is None:
         raise Refusal("missing_member", f"{name}: is missing or empty; {cure}")
     return value
+
+
+def moment(record: Record, name: str, zone: ZoneInfo | None, cure: str) -> str:
+    """A member that is a time: text, or a database driver's datetime. One without an offset was written in `zone`."""
+    value = record.get(name)
+    return to_utc(value, zone) if isinstance(value, datetime) else read_time(needed(record, name, cure), zone)
 
 
 def part(record: Record, name: str) -> Record:

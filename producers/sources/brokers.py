@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from infra.errors import ConfigurationError
-from producers.adapters import avd
+from producers.adapters import avd, citrix, guacamole, horizon, secure_browser, windows, workspaces
 from producers.adapters.adapter import Adapter, AdapterOptions, Policies
 from producers.adapters.mapped import MappedAdapter, columns_of, unwrap
 from producers.sources.adapted import AdaptedSource
-from producers.sources.records import Json, JsonOrTable, Reader, Table
+from producers.sources.events_xml import EventsXml
+from producers.sources.records import FirstCharacter, Json, Reader, Table, Text
 from producers.sources.source import Format, SourceOptions, zone_of
 
 
@@ -24,18 +25,38 @@ class Broker(NamedTuple):
 
 
 def _json_or_table(file: str, limit: int) -> Reader:
-    return JsonOrTable(Json(limit), Table(file, limit))
+    return FirstCharacter({b"{": Json(limit), b"[": Json(limit)}, Table(file, limit))
 
 
+def _json(file: str, limit: int) -> Reader:
+    return Json(limit)
+
+
+def _text(file: str, limit: int) -> Reader:
+    return Text(limit)
+
+
+def _windows(file: str, limit: int) -> Reader:
+    return FirstCharacter({b"{": Json(limit), b"[": Json(limit), b"<": EventsXml(limit)}, Table(file, limit))
+
+
+_ZONE, _INVENTORY = frozenset({"zone"}), frozenset({"inventory"})
 BROKERS: dict[Format, Broker] = {
-    "avd": Broker(_json_or_table, avd.AvdAdapter, avd.POLICIES, frozenset({"zone"})),
+    "avd": Broker(_json_or_table, avd.AvdAdapter, avd.POLICIES, _ZONE),
+    "citrix": Broker(_json, citrix.CitrixAdapter, citrix.POLICIES),
+    "guacamole": Broker(_json_or_table, guacamole.GuacamoleAdapter, guacamole.POLICIES, _ZONE),
+    "horizon": Broker(_json_or_table, horizon.HorizonAdapter, horizon.POLICIES, _ZONE),
+    "horizon-syslog": Broker(_text, horizon.HorizonSyslogAdapter, horizon.POLICIES),
+    "secure-browser": Broker(_json, secure_browser.SecureBrowserAdapter, secure_browser.POLICIES),
+    "windows": Broker(_windows, windows.WindowsAdapter, windows.POLICIES, _ZONE),
+    "workspaces": Broker(_json, workspaces.WorkSpacesAdapter, workspaces.POLICIES, _INVENTORY),
 }
 
 
 def broker_source(options: SourceOptions, file: str, limit: int) -> AdaptedSource:
     """The source for a broker's file. Raises ConfigurationError for options that do not fit it."""
     broker = BROKERS[options.format]
-    _refuse(options, {"columns", "year", "map"} | ({"zone", "inventory"} - broker.takes))
+    _refuse(options, {"columns", "year", "map"} | (_ZONE | _INVENTORY) - broker.takes)
     adapter = broker.adapter(AdapterOptions(zone_of(options), options.policy, options.inventory))
     return AdaptedSource(broker.reader(file, limit), adapter, options, file)
 

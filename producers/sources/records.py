@@ -6,7 +6,8 @@ records of a JSON document are kept one a line, and a table's behind its header 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
@@ -81,6 +82,15 @@ class Json:
             else:
                 yield from self._document(chain([line], feed))
 
+    def _values(self, text: bytes) -> list[Any]:
+        """The JSON values of a text: one, or several without a line end between them (Firehose writes such)."""
+        try:
+            return [read_json(text)]
+        except Refusal:
+            if (parts := _apart(text)) is None:
+                raise
+        return [read_json(part) for part in parts]
+
     def _is_record(self, text: bytes) -> bool:
         try:
             value = read_json(text)
@@ -96,15 +106,13 @@ class Json:
                 yield Skipped(line.number)
             else:
                 try:
-                    value = read_json(line.text)
-                    inner = self._unwrap(value)
+                    values = self._values(line.text)
+                    whole = len(values) == 1 and self._unwrap(values[0]) is None
+                    found = values if whole else self._inner(values)
                 except Refusal as refusal:
                     yield Refused(line.number, (line.raw,), refusal)
-                    continue
-                if inner is None:
-                    yield _found(line.number, value, line.raw)
                 else:
-                    yield from (_found(line.number, element) for element in inner)
+                    yield from (_found(line.number, element, line.raw if whole else None) for element in found)
 
     def _document(self, lines: Iterable[Line | LongLine]) -> Iterator[Found | Refused | Skipped]:
         held, size, whole = list[Line](), 0, list[bytes]()
@@ -126,8 +134,7 @@ class Json:
         try:
             if size > MAX_DOCUMENT:
                 raise Refusal("not_json", "too large for one document")
-            value = read_json(b"".join(whole))
-            inner = self._unwrap(value)
+            found = self._inner(self._values(b"".join(whole)))
         except Refusal as refusal:
             if len(held) == len(whole) and self._mostly_records(held[:1000]):
                 yield from self._lines(chain(held, feed))
@@ -136,8 +143,15 @@ class Json:
             else:
                 yield Refused(1, whole, refusal)
             return
-        for number, element in enumerate([value] if inner is None else inner, 1):
+        for number, element in enumerate(found, 1):
             yield _found(number, element)
+
+    def _inner(self, values: list[Any]) -> list[Any]:
+        found = list[Any]()
+        for value in values:
+            inner = self._unwrap(value)
+            found += [value] if inner is None else inner
+        return found
 
     def _mostly_records(self, held: list[Line]) -> bool:
         """Whether these are JSON lines, the first of them a bad one: at least half are records by themselves."""
@@ -149,6 +163,23 @@ class Json:
             raise ConfigurationError(
                 f"the JSON document is larger than {MAX_DOCUMENT >> 20} MiB: export it in parts, or one record a line"
             )
+
+
+def _apart(text: bytes) -> list[bytes] | None:
+    """Texts of JSON values that follow each other; None for what is cut off or none."""
+    parts, at = list[bytes](), 0
+    try:
+        decoded = text.decode().strip()
+        while at < len(decoded):
+            _, end = _scan(decoded, at)
+            parts.append(decoded[at:end].encode())
+            at = end + len(decoded[end:end + 100]) - len(decoded[end:end + 100].lstrip())
+    except (ValueError, RecursionError):
+        return None
+    return parts if len(parts) > 1 else None
+
+
+_scan = json.JSONDecoder().raw_decode
 
 
 def _found(number: int, value: Any, raw: bytes | None = None) -> Found | Refused:
@@ -242,12 +273,11 @@ class Text:
                     yield Refused(line.number, (line.raw,), Refusal("not_utf8", detail))
 
 
-class JsonOrTable:
-    """JSON where the first character that is no white space is `{` or `[`, else a table."""
+class FirstCharacter:
+    """One of several readers, by the file's first character that is no white space."""
 
-    def __init__(self, json: Json, table: Table) -> None:
-        self._json, self._table = json, table
-        self._chosen: Reader = table
+    def __init__(self, readers: Mapping[bytes, Reader], otherwise: Reader) -> None:
+        self._readers, self._chosen = readers, otherwise
 
     @property
     def preamble(self) -> bytes:
@@ -260,9 +290,9 @@ class JsonOrTable:
                 yield Skipped(line.number)
                 continue
             if isinstance(line, LongLine):
-                head = next(line.pieces)
-                begins, line = head, LongLine(line.number, chain([head], line.pieces))
+                begins = next(line.pieces)
+                line = LongLine(line.number, chain([begins], line.pieces))
             else:
                 begins = line.text
-            self._chosen = self._json if begins.lstrip()[:1] in (b"{", b"[") else self._table
+            self._chosen = self._readers.get(begins.lstrip()[:1], self._chosen)
             yield from self._chosen.read(chain([line], feed))

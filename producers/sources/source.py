@@ -18,7 +18,11 @@ from producers.sources.lines import Line, LongLine
 from schemas.calendar import zone_named
 from schemas.quarantine import Refusal
 
-Format = Literal["cloudevents", "csv", "sshd", "map", "avd"]
+Format = Literal[
+    "cloudevents", "csv", "sshd", "map",
+    # records of session brokers; producers.sources.brokers has their readers
+    "avd", "citrix", "guacamole", "horizon", "horizon-syslog", "secure-browser", "windows", "workspaces",
+]  # fmt: skip
 
 
 class Login(NamedTuple):

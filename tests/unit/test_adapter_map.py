@@ -151,5 +151,5 @@ def test_selectors() -> None:
     assert select(parse_selector("x-y"), value) == 3
     assert select(parse_selector("a['b c'][7]"), value) is None
     for bad in ("", "$", "a.", ".a", "a[-1]", "a[*]", "a b"):
-        with pytest.raises(ValueError, match="no selector|is empty"):
+        with pytest.raises(ValueError, match=r"no selector|is empty"):
             parse_selector(bad)
