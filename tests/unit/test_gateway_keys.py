@@ -1,0 +1,135 @@
+"""Keys: who may send, for whom; rotated with overlap, revoked without a restart; and how many events a second."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from infra.errors import ConfigurationError
+from producers.gateway import keys
+from producers.gateway.keys import Denied, KeyRing
+from producers.gateway.rate import Bucket
+
+NOW = datetime(2026, 10, 1, tzinfo=UTC)
+
+
+class Clock:
+    at = 0.0
+
+    def __call__(self) -> float:
+        self.at += keys.LOOK_SECONDS
+        return self.at
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "keys.json"
+
+
+def bearer(token: str) -> bytes:
+    return f"Bearer {token}".encode()
+
+
+def test_the_file_holds_no_secret_and_is_its_owners(file: Path) -> None:
+    key, token = keys.add(file, "citrix", ("/a",), ("t",), NOW)
+    secret = token.split("_", 2)[2]
+    assert secret not in file.read_text()
+    assert key.sha256 == hashlib.sha256(secret.encode()).hexdigest()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_key_is_known_revoked_and_rotated_while_the_ring_lives(file: Path) -> None:
+    ring = KeyRing(file, Clock())
+    old, token = keys.add(file, "citrix", ("/a",), ("t",), NOW)
+    assert ring.grant(bearer(token), (), NOW).key == old
+    new, replaced = keys.rotate(file, old.id, timedelta(hours=1), NOW)
+    assert (new.name, new.sources, new.tenants) == (old.name, old.sources, old.tenants)
+    assert ring.grant(bearer(token), (), NOW + timedelta(minutes=59)).key.id == old.id
+    assert ring.grant(bearer(replaced), (), NOW + timedelta(minutes=61)).key.id == new.id
+    with pytest.raises(Denied, match="was replaced"):
+        ring.grant(bearer(token), (), NOW + timedelta(hours=1))
+    keys.revoke(file, new.id, NOW)
+    with pytest.raises(Denied, match=r"\(citrix\) was revoked") as denied:
+        ring.grant(bearer(replaced), (), NOW)
+    assert denied.value.status == 401
+    with pytest.raises(ConfigurationError, match="is revoked: add a new one"):
+        keys.rotate(file, new.id, timedelta(0), NOW)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda t: "", lambda t: t, lambda t: f"Basic {t}", lambda t: f"Bearer {t[:-1]}",
+     lambda t: f"Bearer {t[:-1]}{'A' if t[-1] != 'A' else 'B'}", lambda t: f"Bearer {t}\xff",
+     lambda t: f"Bearer rcg_{'0' * 12}_{t.split('_', 2)[2]}"],
+)  # fmt: skip
+def test_anything_else_is_no_key(file: Path, change: object) -> None:
+    _, token = keys.add(file, "citrix", ("/a",), ("t",), NOW)
+    assert callable(change)
+    with pytest.raises(Denied) as denied:
+        KeyRing(file, Clock()).grant(change(token).encode("latin-1"), (), NOW)
+    assert denied.value.status == 401
+    assert token not in str(denied.value)
+
+
+def test_a_certificate_that_the_key_asks_for(file: Path) -> None:
+    _, token = keys.add(file, "citrix", ("/a",), ("t",), NOW, certificate="citrix.example")
+    ring = KeyRing(file, Clock())
+    assert ring.grant(bearer(token), {"citrix.example", "other"}, NOW)
+    with pytest.raises(Denied, match=r"citrix\.example") as denied:
+        ring.grant(bearer(token), {"other"}, NOW)
+    assert denied.value.status == 403
+
+
+def test_whom_a_key_speaks_for(file: Path) -> None:
+    _, token = keys.add(file, "citrix", ("/citrix/tokyo-1", "/avd/*"), ("a", "b"), NOW)
+    may = KeyRing(file, Clock()).grant(bearer(token), (), NOW).may
+    assert may("/citrix/tokyo-1", "a") is None
+    assert may("/avd/anything", "b") is None
+    pointers = [fault and fault[0] for fault in (may("/citrix/tokyo-10", "a"), may("/avd", "a"), may("/avd/1", "c"),
+                                                 may("/avd/1", None))]  # fmt: skip
+    assert pointers == ["/source", "/source", "/data/tenant", "/data/tenant"]
+    _, token = keys.add(file, "all", ("*",), ("*",), NOW)
+    may = KeyRing(file, Clock()).grant(bearer(token), (), NOW).may
+    assert may("/anything", None) is None
+
+
+def test_a_file_that_breaks_leaves_the_keys_as_they_were_and_is_told(file: Path) -> None:
+    _, token = keys.add(file, "citrix", ("/a",), ("t",), NOW)
+    ring = KeyRing(file, Clock())
+    assert len(ring) == 1
+    good = file.read_text()
+    file.write_text(good.replace('"version": 1', '"version": 2'))
+    assert ring.grant(bearer(token), (), NOW)
+    assert "version" in (ring.fault or "")
+    with pytest.raises(ConfigurationError, match="version"):
+        keys.load(file)
+    file.write_text(good)
+    assert (len(ring), ring.fault) == (1, None)
+
+
+def test_wrong_usage(file: Path) -> None:
+    for name, sources, tenants in (("", ("/a",), ("t",)), ("a", (), ("t",)), ("a", ("/a",), ()), ("a", ("",), ("t",))):
+        with pytest.raises(ConfigurationError, match="--source"):
+            keys.add(file, name, sources, tenants, NOW)
+    with pytest.raises(ConfigurationError, match="`rollcall gateway key list`"):
+        keys.revoke(file, "0" * 12, NOW)
+
+
+def test_a_bucket_lets_a_batch_run_into_debt_and_then_waits_for_it() -> None:
+    bucket = Bucket.full(100.0, 0.0)
+    assert bucket.wait(0.0) == 0
+    bucket.take(500)  # 300 more than the two seconds' worth in it
+    assert bucket.wait(0.0) == pytest.approx(3.01)
+    assert bucket.wait(2.9) > 0
+    assert bucket.wait(3.01) == 0
+    sent = 0
+    bucket = Bucket.full(100.0, 0.0)
+    for tenth in range(1000):  # a hundred seconds of somebody who always tries
+        if bucket.wait(tenth / 10) == 0:
+            bucket.take(70)
+            sent += 70
+    assert 9_900 <= sent <= 10_000 + 200 + 70
