@@ -1,6 +1,6 @@
 """The gateway beside an empty handler of the same server: `python -m bench.gateway [--requests N]`.
 
-Batches of 100 events, each acknowledged by a Kafka of its own on this machine. Told are: the limit (32 connections,
+Batches of 100 events, each acknowledged by a Kafka of its own on this machine. Told are: the limit (64 connections,
 each sending when it was answered), the server process's CPU seconds a million events there, and the time from when a
 request was due until its answer at half of that limit (requests fall due evenly, whatever the server does).
 """
@@ -36,7 +36,7 @@ from schemas.settings import PREFIX, Settings
 
 BATCH = 100
 BODIES = 50
-CONNECTIONS = 32
+CONNECTIONS = 64
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
