@@ -95,8 +95,8 @@ def _parts(stack: Settings, a: argparse.Namespace, budget: Budget) -> dict[str, 
         "close": lambda: close_section(stack, a.rounds, tell),
         "forms": forms_section,
         "sweep": lambda: worker(
-            stack, sweep(a.events // 2, a.pack), min(a.rounds, 3), SWEPT, budget, tell,
-            "Worker: other shares of repeats, other numbers of partitions",
+            stack, sweep(a.events // 3, a.pack), min(a.rounds, 2), SWEPT, budget, tell,
+            "Worker: other shares of repeats, other numbers of partitions (no warm-up)", False,
         ),
     }  # fmt: skip
 

@@ -8,10 +8,12 @@ from bench.figures import Truth, fault
 from bench.peers import ROLLCALL, run
 from schemas.settings import Settings
 
+TIMEOUT = 400.0
+
 
 def drained(settings: Settings, truth: Truth) -> dict[str, Any]:
     """What the worker tells of itself. Raises RuntimeError when it fails or counts anything but the truth."""
-    result = run(ROLLCALL, settings, truth.events, settings.home)
+    result = run(ROLLCALL, settings, truth.events, settings.home, TIMEOUT)
     if wrong := fault(result, truth):
         raise RuntimeError(f"the worker {wrong}")
     return result

@@ -23,12 +23,14 @@ _PACKAGES = (
 def head(count: int, rounds: int, partitions: Sequence[int], counted: Sequence[float]) -> dict[str, str]:
     """Lines to stand above the tables, by their names."""
     sizes = [len(event) for _, event in islice(events(1000, 0.5), 1000)]
+    load = os.getloadavg()[0]
+    busy = " (not idle: compare CPU seconds, not the clock)" if load > 1 else ""
     peers = "; ".join(f"{name}: {', '.join(pins)}" for name, pins in PINS.items())
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": (
             f"{_processor()}, {os.cpu_count()} cores, {_memory():.0f} GB, {platform.system()} {platform.machine()}; "
-            f"load {os.getloadavg()[0]:.1f} at the start; broker and ClickHouse on the same machine"
+            f"load {load:.1f} at the start{busy}; broker and ClickHouse on the same machine"
         ),
         "versions": ", ".join([
             f"Python {platform.python_version()}", f"Kafka {kafka_version()}",

@@ -48,7 +48,7 @@ class Scenario(NamedTuple):
 
 def worker(
     stack: Settings, scenarios: Iterable[Scenario], rounds: int, contenders: Sequence[Contender], budget: Budget,
-    tell: Callable[[str], None], title: str,
+    tell: Callable[[str], None], title: str, warm_up: bool = True,
 ) -> Section:  # fmt: skip
     """A table of all scenarios; those for which no time is left are named below it."""
     section = Section(title, COLUMNS, figures=[])
@@ -58,9 +58,10 @@ def worker(
             section.notes.append(f"No time was left for: {scenario.name}.")
             continue
         begun = time.monotonic()
-        found = measure(stack, scenario, rounds, contenders, budget, tell)
+        found = measure(stack, scenario, rounds, contenders, budget, tell, warm_up)
         needed = time.monotonic() - begun
         show(section, scenario, found)
+    _stream.cache_clear()
     return section
 
 
@@ -71,20 +72,21 @@ def sweep(count: int, packs: Sequence[int]) -> list[Scenario]:
 
 def measure(
     stack: Settings, scenario: Scenario, rounds: int, contenders: Sequence[Contender], budget: Budget,
-    tell: Callable[[str], None],
+    tell: Callable[[str], None], warm_up: bool = True,
 ) -> dict[str, Figures]:  # fmt: skip
-    """Figures by contender. The first round warms up and is not counted; the second is always run."""
+    """Figures by contender. A round before the first warms up and is not counted; the first is always run."""
     tell(f"{scenario.name}: writing {scenario.events:,} events")
-    topics = {share: _write(stack, scenario, share) for share in {c.share for c in contenders}}
+    shares = {contender.name: contender.share if scenario.pack == 1 else 1 for contender in contenders}
+    topics = {share: _write(stack, scenario, share) for share in set(shares.values())}
     found = {contender.name: Figures() for contender in contenders}
     longest = 0.0
-    for round_ in range(rounds + 1):
+    for round_ in range(0 if warm_up else 1, rounds + 1):
         if round_ > 1 and not budget.left(longest):
             tell(f"{scenario.name}: no time for more than {round_ - 1} of {rounds} rounds")
             break
         begun = time.monotonic()
         for contender in random.sample(contenders, len(contenders)):
-            figures, (settings, truth, lines) = found[contender.name], topics[contender.share]
+            figures, (settings, truth, lines) = found[contender.name], topics[shares[contender.name]]
             if figures.failed:
                 continue
             try:
