@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import math
 import time
 from collections import Counter
@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infra.metrics.server import Answer as Health
 from producers.gateway.binding import Unreadable, unpack
@@ -35,8 +35,11 @@ BUSY_SECONDS: Final = 2
 SPOOL_FULL_SECONDS: Final = 30
 _TITLES: Final = {
     400: "Unreadable", 401: "Not authorised", 403: "Not allowed", 404: "Not found", 405: "Method not allowed",
-    408: "Too slow", 413: "Too large", 415: "Unsupported format", 429: "Too many events", 503: "Come back later",
+    413: "Too large", 415: "Unsupported format", 429: "Too many events", 500: "A fault", 503: "Come back later",
 }  # fmt: skip
+
+
+log = logging.getLogger("rollcall.gateway")
 
 
 class Halt(Exception):
@@ -51,8 +54,11 @@ class _Gone(Exception):
     """The client hung up; nobody waits for an answer, and nothing was taken."""
 
 
-def application(events: Events, meters: Meters) -> Starlette:
-    """The routes. `/live` and `/ready` stand here too, for balancers that ask the port that they send to."""
+def application(events: Events, meters: Meters) -> ASGIApp:
+    """The routes; the one that is hot goes past the framework.
+
+    `/live` and `/ready` stand here too, for balancers that ask the port that they send to.
+    """
 
     def health(check: Callable[[], Health]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(_: Request) -> Response:
@@ -74,7 +80,7 @@ def application(events: Events, meters: Meters) -> Starlette:
         headers = {"allow": "POST"} if status == 405 else {}
         return _problem(status, detail, headers)
 
-    return Starlette(
+    routes = Starlette(
         routes=[
             Route(PATH, events, methods=["POST"]),
             Route("/openapi.json", openapi),
@@ -83,6 +89,12 @@ def application(events: Events, meters: Meters) -> Starlette:
         ],
         exception_handlers={404: lost, 405: lost},
     )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        hot = scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST"
+        await (events if hot else routes)(scope, receive, send)
+
+    return app
 
 
 class Events:
@@ -93,8 +105,6 @@ class Events:
         self._buckets: dict[str, Bucket] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] != "POST":
-            raise Halt(405, "POST only")  # not reached: the route lets nothing else in
         begun, held = time.perf_counter(), 0
         length = _length(scope)
         try:
@@ -106,11 +116,14 @@ class Events:
             response = await self._answer(scope, grant, bucket, body)
         except Halt as halt:
             headers = halt.headers
-            if length is None or length > self._settings.body_bytes or halt.status == 408:
+            if length is None or length > self._settings.body_bytes:
                 headers["connection"] = "close"  # what is left of the body is not waited for
             response = _problem(halt.status, str(halt), headers)
         except _Gone:
             return
+        except Exception:
+            log.exception("a request could not be answered; its sender is told to send it again")
+            response = _problem(500, "a fault of the gateway: send the events again, a repeat changes no count")
         finally:
             self._meters.waiting_bytes -= held
         self._meters.answered(response.status_code, begun)
@@ -149,25 +162,17 @@ class Events:
         return held
 
     async def _body(self, receive: Receive, length: int | None) -> bytes:
-        parts, size = list[bytes](), 0
-        try:
-            async with asyncio.timeout(self._settings.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Gone
-                    part = message.get("body", b"")
-                    size += len(part)
-                    if size > self._settings.body_bytes:
-                        raise self._too_long(None)
-                    parts.append(part)
-                    if not message.get("more_body", False):
-                        break
-        except TimeoutError:
-            raise Halt(
-                408, f"the body was not there within {self._settings.body_seconds:g} seconds: nothing of it was taken, "
-                f"send it again"
-            ) from None  # fmt: skip
+        """The whole body. How long it may take, the protocol sees to: then the client is gone for us."""
+        parts, size, more = list[bytes](), 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._settings.body_bytes:
+                raise self._too_long(None)
+            more = message.get("more_body", False)
         if length is not None and size != length:
             raise Halt(400, f"content-length says {length} bytes, {size} came: nothing was taken, send it again")
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -197,8 +202,9 @@ class Events:
                     {"retry-after": str(SPOOL_FULL_SECONDS)},
                 ) from None  # fmt: skip
             self._meters.events(stored, "", len(verdict.taken))
-        for reason, count in Counter(event.reason for event in verdict.refused).items():
-            self._meters.events("refused", reason, count)
+        if verdict.refused:
+            for reason, count in Counter(event.reason for event in verdict.refused).items():
+                self._meters.events("refused", reason, count)
         answer = {
             "accepted": len(verdict.taken), "refused": len(verdict.refused), "stored": stored,
             "refusals": [event.model_dump() for event in verdict.refused],

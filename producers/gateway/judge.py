@@ -36,19 +36,10 @@ def judge(request: Unpacked, rights: Rights, max_event_bytes: int) -> Verdict:
     verdict = Verdict()
     events = read_fast(request.body.lstrip(b" \t\r\n")) if request.batch else read_run(request.events)
     if events is not None and len(events) == len(request.events):
-        may, taken, known = rights.may, verdict.taken, set[tuple[str, object]]()
-        for index, (raw, event) in enumerate(zip(request.events, events, strict=True)):
-            tenant = event.data.tenant
-            if (event.source, tenant) not in known:
-                if (fault := may(event.source, tenant if isinstance(tenant, str) else None)) is not None:
-                    verdict.refused.append(_forbidden(request, index, event.id, fault))
-                    continue
-                known.add((event.source, tenant))
-            if len(raw) > max_event_bytes:
-                verdict.refused.append(_refused(request, index, event.id, too_large(len(raw), max_event_bytes)))
-                continue
-            taken.append((raw, event.subject))
-        return verdict
+        whose = {(event.source, event.data.tenant) for event in events}
+        if max(map(len, request.events)) <= max_event_bytes and not any(_fault(rights, *each) for each in whose):
+            verdict.taken = list(zip(request.events, [event.subject for event in events], strict=True))
+            return verdict
     for index, raw in enumerate(request.events):
         try:
             if len(raw) > max_event_bytes:
@@ -57,12 +48,15 @@ def judge(request: Unpacked, rights: Rights, max_event_bytes: int) -> Verdict:
         except Refusal as refusal:
             verdict.refused.append(_refused(request, index, _id(raw), refusal))
             continue
-        named = one.data.tenant
-        if (fault := rights.may(one.source, named if isinstance(named, str) else None)) is not None:
+        if (fault := _fault(rights, one.source, one.data.tenant)) is not None:
             verdict.refused.append(_forbidden(request, index, one.id, fault))
         else:
             verdict.taken.append((raw, one.subject))
     return verdict
+
+
+def _fault(rights: Rights, source: str, tenant: object) -> tuple[str, str] | None:
+    return rights.may(source, tenant if isinstance(tenant, str) else None)
 
 
 def read_one(raw: bytes) -> Login | LoginEvent:

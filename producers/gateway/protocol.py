@@ -55,7 +55,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_headers, self._header_bytes = False, 0
-        self._wait(self.body_seconds + 1)  # the application answers 408 before this ends it
+        self._wait(self.body_seconds)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
