@@ -202,16 +202,19 @@ class Arena:
         this.pause, this.seconds = watcher.longest_pause, time.monotonic() - begun
 
     def settle(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Returns when a worker has committed all that is in the log. AssertionError at the deadline."""
-        deadline = time.monotonic() + seconds
+        """Returns when a worker has committed all that is in the log. AssertionError when nothing moved for so long."""
+        least, deadline = None, time.monotonic() + seconds
         while True:
             self.crew.tend()
             with suppress(*AWAY):
-                if self.watcher.look() == 0:
+                lag = self.watcher.look()
+                if lag == 0:
                     return
+                if least is None or lag < least:
+                    least, deadline = lag, time.monotonic() + seconds
             if time.monotonic() > deadline:
                 words = "\n".join(worker.words() for worker in self.crew.workers)
-                raise AssertionError(f"not settled after {seconds:.0f} s, lag {self.watcher.lag}, "
+                raise AssertionError(f"nothing moves for {seconds:.0f} s, lag {self.watcher.lag}, "
                                      f"last error {self.watcher.last_error}:\n{words}")
             time.sleep(0.15)
 

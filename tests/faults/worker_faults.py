@@ -162,7 +162,7 @@ def sent_again(arena: Arena, rng: Random) -> None:
     if not crew.died(worker, 60):
         raise AssertionError(f"the place was not reached: {worker.words()}")
     arena.look()
-    crew.start()
+    crew.start(**LARGE)
 
 
 def read_again(arena: Arena, rng: Random) -> None:
@@ -185,7 +185,7 @@ def read_again(arena: Arena, rng: Random) -> None:
     if not crew.died(worker, 60):
         raise AssertionError(f"the place was not reached: {worker.words()}")
     arena.look()
-    crew.start()
+    crew.start(**LARGE)
 
 
 _KILLS = {
