@@ -109,6 +109,14 @@ def test_a_rule_that_can_never_fire_is_found(entry: dict[str, Any]) -> None:
     assert any(list(wrong(test, deaf)) for test in concerned)
 
 
+def test_the_page_lists_them() -> None:
+    """docs/observability.md has every alert with its severity, in their order."""
+    page = (FOLDER.parents[1] / "docs" / "observability.md").read_text("utf-8")
+    assert re.findall(r"\| `(Rollcall\w+)` \| (\w+) \|", page) == [
+        (entry["alert"], entry["labels"]["severity"]) for entry in ENTRIES
+    ]
+
+
 def test_a_rule_that_always_fires_is_found() -> None:
     nervous = [{**ENTRIES[-1], "expr": "up >= 0"}]
     assert list(wrong(TESTS[0], nervous)) != []
