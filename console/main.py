@@ -35,6 +35,7 @@ for target, summary in {
     "console.setup:catalogue": "What may be counted, and by which rules: check, apply, history.",
     "console.push:push": "Push login events from files into Kafka.",
     "console.gateway:gateway": "Take login events over HTTP (CloudEvents), and send them to Kafka; its keys.",
+    "console.source:source": "Brokers that are asked for their logins: check, run.",
     "console.worker:worker": "Run the dedup job: Kafka in, ClickHouse out.",
     "console.month:counts": "Show the active users of a month per tenant and SKU.",
     "console.month:close": "Close a month: count it exactly, seal it, digest it.",

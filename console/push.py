@@ -47,8 +47,8 @@ def push(
         raise ConfigurationError(f"Unknown option: {unknown[0]}; `rollcall push --help` tells more")
     options = SourceOptions(
         format or ("map" if map else "cloudevents"), _columns(columns), tenant, sku, source, zone, year, raw,
-        parse_login_map(_text(map), os.path.basename(map)) if map else None, _policy(policy),
-        parse_inventory(_text(inventory), os.path.basename(inventory)) if inventory else None,
+        parse_login_map(read_text(map), os.path.basename(map)) if map else None, policies(policy),
+        parse_inventory(read_text(inventory), os.path.basename(inventory)) if inventory else None,
     )  # fmt: skip
     check_files(files, options)
     with LoginProducer(settings.kafka) as producer, Progress(
@@ -80,7 +80,8 @@ def _columns(text: str | None) -> dict[str, str]:
     return {name.strip(): column.strip() for name, _, column in pairs}
 
 
-def _policy(text: str | None) -> dict[str, str]:
+def policies(text: str | None) -> dict[str, str]:
+    """`reconnects=ignore,user=sid` as pairs."""
     pairs = [part.partition("=") for part in text.split(",")] if text else []
     for name, equals, value in pairs:
         if not (name and equals and value):
@@ -88,7 +89,7 @@ def _policy(text: str | None) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _text(file: str) -> str:
+def read_text(file: str) -> str:
     try:
         return Path(file).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

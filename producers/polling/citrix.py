@@ -1,0 +1,57 @@
+"""Reads sessions of the Citrix Monitor service by their ModifiedDate, oldest first, page by page.
+
+The next page is asked for by the last one's newest ModifiedDate, not by its `@odata.nextLink`: the link counts rows,
+and a session that is modified meanwhile moves to the end, by which the link would pass over its neighbour. The link
+says whether there is more, and is followed where a whole page has one ModifiedDate. The service decides how long a page
+is (100); `$top` would keep it from linking to the next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from infra.errors import CheckFailed
+from producers.adapters.citrix import EXPAND
+from producers.polling.odata import Service
+from schemas.event import parse_time
+
+# Finer than microseconds is cut, not rounded: the next page must not begin behind a neighbour.
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:\d\d)?")
+
+
+class Portion(NamedTuple):
+    """One page, and the mark that holds once it is acknowledged."""
+
+    records: list[dict[str, Any]]
+    mark: datetime
+
+
+def sessions(service: Service, since: datetime) -> Iterator[Portion]:
+    """All sessions modified at or after `since`, up to now. Raises as Service does."""
+    begin, link = since, None
+    while True:
+        page = service.following("Sessions", link) if link else service.page("Sessions", _query(begin))
+        mark = max((_modified(record) for record in page.records), default=begin)
+        if page.records:
+            yield Portion(page.records, max(mark, begin))
+        if page.following is None:
+            return
+        if mark > begin:
+            begin, link = mark, None
+        else:
+            link = page.following
+
+
+def _query(begin: datetime) -> dict[str, str]:
+    moment = begin.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {"$filter": f"ModifiedDate ge {moment}", "$orderby": "ModifiedDate asc", "$expand": EXPAND}
+
+
+def _modified(record: dict[str, Any]) -> datetime:
+    match = _MOMENT.fullmatch(str(record.get("ModifiedDate")))
+    if match is None:
+        raise CheckFailed(f"the session {record.get('SessionKey')} has no ModifiedDate that can be read")
+    return parse_time(f"{match[1]}{match[2] or ''}{match[3] or 'Z'}")

@@ -1,0 +1,96 @@
+"""A polled source: portions in, logins out, the watermark behind them. The order is what makes it safe:
+
+send, wait until Kafka has acknowledged, keep what was refused, then advance the mark.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from infra.errors import ConfigurationError
+from producers.adapters.adapter import Adapter, NotALogin, login_event, to_json
+from producers.polling.citrix import Portion
+from producers.polling.watermark import Watermark
+from schemas.quarantine import Refusal
+
+
+class Sender(Protocol):
+    def send_bytes(self, event: bytes, subject: str) -> None: ...
+    def flush(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of what was read."""
+
+    records: int = 0
+    sent: int = 0
+    refused: int = 0
+    not_logins: Counter[str] = field(default_factory=Counter)
+    first_refusal: str = ""
+    mark: datetime | None = None
+
+
+class Refusals:
+    """Records that could not be read as logins, one a line, each once: `rollcall push` takes the file when mended."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        try:
+            self._kept = set(file.read_bytes().splitlines(keepends=True)) if file.exists() else set()
+        except OSError as error:
+            raise ConfigurationError(f"{file} cannot be read ({error.strerror}); mend its permissions") from None
+
+    def keep(self, records: Iterable[dict[str, Any]]) -> None:
+        """Durable when this returns."""
+        fresh = [line for record in records if (line := to_json(record) + b"\n") not in self._kept]
+        if not fresh:
+            return
+        try:
+            out = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(out, b"".join(fresh))
+                os.fsync(out)
+            finally:
+                os.close(out)
+        except OSError as error:
+            raise ConfigurationError(
+                f"refused records cannot be kept in {self.file} ({error.strerror}): make room; nothing was passed over"
+            ) from None
+        self._kept.update(fresh)
+
+
+def read(
+    portions: Iterable[Portion], adapter: Adapter, sender: Sender, watermark: Watermark, refusals: Refusals, *,
+    source: str, tenant: str | None = None, sku: str | None = None,
+) -> Tally:
+    """Reads until the portions end. Raises what the sender raises, with the mark where Kafka has everything."""
+    tally = Tally()
+    for records, mark in portions:
+        refused = []
+        for record in records:
+            tally.records += 1
+            try:
+                for one in list(adapter.translate(record)):
+                    if isinstance(one, NotALogin):
+                        tally.not_logins[one.why] += 1
+                    else:
+                        event = login_event(one, one.id or "", source=source, tenant=tenant, sku=sku)
+                        sender.send_bytes(event, one.subject)
+                        tally.sent += 1
+            except Refusal as refusal:
+                refused.append(record)
+                tally.refused += 1
+                tally.first_refusal = tally.first_refusal or f"{refusal.reason}: {refusal.detail}"
+        sender.flush()
+        refusals.keep(refused)
+        before = watermark.mark
+        tally.mark = mark if before is None else max(before, mark)
+        watermark.advance(tally.mark)
+    return tally

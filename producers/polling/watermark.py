@@ -1,0 +1,89 @@
+"""How far a source was read, in a file that survives kill -9; and that only one reader has it.
+
+The mark is stored after Kafka has acknowledged what lies before it, never earlier. Reading begins again somewhat before
+it (the overlap), so that what became visible late is read too; what is read twice is counted once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from infra.errors import ConfigurationError
+
+
+class Watermark:
+    """Holds the file `<folder>/<name>.json`, and a lock beside it, until closed.
+
+    Raises ConfigurationError when another reader has it, or the file cannot be read or written.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._file = folder / f"{name}.json"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise ConfigurationError(
+                f"{name} is being read by another process: the broker allows one query at a time; end the other first"
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        os.close(self._lock)
+
+    @property
+    def mark(self) -> datetime | None:
+        """Everything modified before this was acknowledged; None when nothing was read yet."""
+        try:
+            mark = datetime.fromisoformat(json.loads(self._file.read_text("utf-8"))["watermark"])
+            if mark.tzinfo is not None:
+                return mark
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise ConfigurationError(
+            f"{self._file} cannot be read: remove it, and name with --since from when on the source is read again; "
+            f"what is read twice is counted once"
+        )
+
+    def advance(self, to: datetime) -> None:
+        """Durable when this returns."""
+        part = self._file.with_suffix(".part")
+        try:
+            with open(part, "w", encoding="utf-8", opener=_private) as out:
+                json.dump({"watermark": to.isoformat()}, out)
+                out.flush()
+                os.fsync(out.fileno())
+            part.replace(self._file)
+            folder = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise _unwritable(self._file.parent, error) from None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{folder} cannot be written ({error.strerror or error}): make room, or set ROLLCALL_HOME to a folder that you "
+        f"may write to"
+    )
