@@ -71,7 +71,7 @@ class Grant:
 
 
 class KeyRing:
-    """The keys of a file as it stands now, looked at again every LOOK_SECONDS.
+    """The keys of a file as it stands now, looked at again every LOOK_SECONDS, and for a key that is not known.
 
     A file that cannot be read leaves the keys as they were, with the reason in `fault`; so does its disappearance.
     """
@@ -94,6 +94,8 @@ class KeyRing:
         found = _TOKEN.fullmatch(token.strip()) if scheme.lower() == "bearer" else None
         if found is None:
             raise Denied(401, "no key: send `Authorization: Bearer rcg_…`; the gateway's operator makes one for you")
+        if found[1] not in self._grants:
+            self._look(at_once=True)
         grant = self._grants.get(found[1])
         hashed = hashlib.sha256(found[2].encode()).hexdigest()
         if not hmac.compare_digest(hashed, grant.key.sha256 if grant else _NOBODY) or grant is None:
@@ -107,8 +109,8 @@ class KeyRing:
             raise Denied(403, f"this key ({key.name}) needs the client certificate of {key.certificate}: show it")
         return grant
 
-    def _look(self) -> None:
-        if self._clock() - self._looked < LOOK_SECONDS:
+    def _look(self, at_once: bool = False) -> None:
+        if not at_once and self._clock() - self._looked < LOOK_SECONDS:
             return
         self._looked = self._clock()
         try:

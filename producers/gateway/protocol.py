@@ -21,6 +21,7 @@ class Protocol(HttpToolsProtocol):
 
     _turned_away = False
     _in_headers = True
+    _headers_ended = False
     _header_bytes = 0
     _patience: asyncio.TimerHandle | None = None
     _certificate: frozenset[str] = frozenset()
@@ -40,8 +41,9 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._turned_away:
             return
+        self._headers_ended = False
         super().data_received(data)
-        if self._in_headers and self.parser is not None:
+        if self._in_headers and not self._headers_ended and self.parser is not None:
             self._header_bytes += len(data)
             if self._header_bytes > HEADER_BYTES:
                 self._turn_away(b"431 Request Header Fields Too Large", b"the headers are longer than 64 KiB")
@@ -54,7 +56,7 @@ class Protocol(HttpToolsProtocol):
         self.scope[CERTIFICATE] = self._certificate  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
-        self._in_headers, self._header_bytes = False, 0
+        self._in_headers, self._headers_ended, self._header_bytes = False, True, 0
         self._wait(self.body_seconds)
         super().on_headers_complete()
 
