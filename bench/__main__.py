@@ -30,6 +30,7 @@ from bench.producer import producer
 from bench.report import Section, table
 from bench.results import write
 from bench.rows import rows
+from bench.scale import scale
 from bench.stack import running_stack
 from bench.storage import storage
 from bench.worker import SWEPT, Scenario, sweep, worker
@@ -38,7 +39,7 @@ from schemas.settings import Settings
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 SHORT = ("worker", "producer")
 FULL = ("worker", "producer", "freshness", "storage", "rows", "outage", "memory", "sweep")
-OTHERS = ("views", "close", "forms")
+OTHERS = ("scale", "views", "close", "forms")
 """Parts that take long or hold no peer; only by name."""
 
 
@@ -82,15 +83,17 @@ def _parts(stack: Settings, a: argparse.Namespace, budget: Budget) -> dict[str, 
         Scenario(a.events, counted / 100, partitions, pack)
         for counted, partitions, pack in product(a.counted, a.partitions, a.pack)
     ]
+    own_share = budget.share(0.6) if a.full else budget
     title = "Worker: events decoded, folded and (Rollcall, ClickHouse) stored"
     return {
-        "worker": lambda: worker(stack, scenarios, a.rounds, CONTENDERS, budget, tell, title),
+        "worker": lambda: worker(stack, scenarios, a.rounds, CONTENDERS, own_share, tell, title),
         "producer": lambda: producer(stack, a.events // 2, min(a.rounds, 3), budget, tell),
         "freshness": lambda: freshness(stack, tell),
         "storage": lambda: storage(stack, a.events, tell),
         "rows": lambda: rows(stack, a.events // 200, tell),
         "outage": lambda: outage(stack, a.events, tell),
         "memory": lambda: memory(stack, a.subjects, tell),
+        "scale": lambda: scale(stack, a.events, tell),
         "views": lambda: views_section(stack),
         "close": lambda: close_section(stack, a.rounds, tell),
         "forms": forms_section,

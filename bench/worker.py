@@ -67,7 +67,7 @@ def worker(
 
 def sweep(count: int, packs: Sequence[int]) -> list[Scenario]:
     """Other shares of repeats, and other numbers of partitions."""
-    return [Scenario(count, counted, partitions, pack) for (counted, partitions), pack in product(SWEEP, packs)]
+    return [Scenario(count, counted, partitions, pack) for pack, (counted, partitions) in product(packs, SWEEP)]
 
 
 def measure(

@@ -133,6 +133,9 @@ def test_a_budget_lets_nothing_begin_that_does_not_fit() -> None:
     budget = Budget(1, lambda: now[0])
     assert budget.left(60)
     assert not budget.left(61)
+    half = budget.share(0.5)
+    assert half.left(30)
+    assert not half.left(31)
     now[0] = 60.5
     assert not budget.left(0)
     assert Budget(None, lambda: now[0]).left(1e9)
