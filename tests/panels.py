@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from prometheus_client.parser import text_string_to_metric_families as families
 
 from infra.metrics.definitions import MONTHS
-from tests.promql import Series
+from tests.promql import Series, selectors
 
-FOLDER = Path(__file__).parents[1] / "infra" / "grafana" / "dashboards"
+INFRA = Path(__file__).parents[1] / "infra"
+FOLDER, RULES = INFRA / "grafana" / "dashboards", INFRA / "prometheus" / "alerts.yaml"
 ALL = "$__all"
 
 
@@ -42,6 +44,14 @@ def promql() -> Iterator[Asked]:
         if "expr" in target:
             query = target["expr"].replace("$__rate_interval", "1m")
             yield Asked(dashboard["uid"], panel["title"], query, panel["type"] == "timeseries")
+
+
+def watched() -> Iterator[Asked]:
+    """What the alert rules look at, without the comparisons: a rule answers only when something is wrong."""
+    for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]:
+        for rule in group["rules"]:
+            for selector in selectors(rule["expr"]):
+                yield Asked("alerts", rule["alert"], selector.prettify())
 
 
 def sql() -> Iterator[Asked]:
@@ -87,7 +97,8 @@ def filled(query: str, chosen: Mapping[str, str], since: datetime, until: dateti
 
 
 def scrape(series: Series, text: str, time: float, **labels: str) -> None:
-    """What Prometheus keeps of an answer of /metrics, with the target's labels."""
+    """What Prometheus keeps of an answer of /metrics, with the target's labels; that it answered, too."""
+    series.add(frozenset({"__name__": "up", **labels}.items()), time, 1.0)
     for family in families(text):
         for sample in family.samples:
             series.add(frozenset({"__name__": sample.name, **sample.labels, **labels}.items()), time, sample.value)

@@ -17,7 +17,7 @@ from stream_jobs.status.exporter import registry
 from tests.integration.closing import CATALOGUE, OCTOBER, Login, World
 from tests.integration.conftest import MakeSettings
 from tests.integration.test_reports import AGREEMENTS, AT, RULES, close, draft, send
-from tests.panels import ALL, filled, promql, scrape, sql
+from tests.panels import ALL, filled, promql, scrape, sql, watched
 from tests.promql import Series
 
 SINCE, UNTIL = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC)
@@ -66,9 +66,9 @@ def test_every_panel_answers(world: World) -> None:
     series, made = Series(), registry(world.settings)
     for time in (0.0, 60.0):
         scrape(series, generate_latest(made).decode(), time, job="rollcall-month", instance="m")
-    about = [asked for asked in promql() if asked.of_the_month]
-    assert len(about) >= 5
-    assert [str(asked) for asked in about if not series.ask(asked.query, 60.0)] == []
+    about = [asked for asked in (*promql(), *watched()) if asked.of_the_month]
+    assert len(about) >= 15
+    assert {str(asked) for asked in about if not series.ask(asked.query, 60.0)} == {"alerts: RollcallReportRejected"}
 
     world.client.insert(
         "generations", [[2, "active_users", OCTOBER, "wrong SKU", "alice"]],

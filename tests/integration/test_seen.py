@@ -23,7 +23,7 @@ from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
 from tests.integration.command import Outcome, rollcall, start
-from tests.panels import promql, scrape
+from tests.panels import promql, scrape, watched
 from tests.promql import Series, selectors
 
 PEOPLE, TIMES = 50, 4
@@ -92,12 +92,12 @@ def metrics(port: int) -> dict[str, float]:
 
 
 def unanswered(text: str) -> dict[str, str]:
-    """The questions of dashboards about workers that have no answer, by panel, with the metric."""
+    """What dashboards and alerts ask about workers and get no answer to, by panel or alert, with the metric."""
     series = Series()
     for time in (0.0, 30.0, 60.0):
         scrape(series, text, time, job="rollcall-worker", instance="w")
-    questions = [asked for asked in promql() if not asked.of_the_month]
-    assert len(questions) > 20
+    questions = [asked for asked in (*promql(), *watched()) if not asked.of_the_month]
+    assert len(questions) > 40
     return {
         str(asked): str(next(selectors(asked.query)).name) for asked in questions if not series.ask(asked.query, 60.0)
     }
@@ -113,7 +113,9 @@ def test_a_worker_tells_what_it_did(settings: Settings, client: Client, port: in
         assert found["rollcall_rows_saved_total"] == PEOPLE * TIMES - found["rollcall_rows_written_total"]
         assert unanswered(get(port, "/metrics")[1].decode()) == {
             "rollcall-pipeline: Retries and rebalances": "rollcall_retries_total",
+            "alerts: RollcallRetries": "rollcall_retries_total",
             "rollcall-quarantine: Worst sources": "rollcall_quarantine_ratio",  # nobody knows who sent the bad one
+            "alerts: RollcallQuarantineRatio": "rollcall_quarantine_ratio",
         }
         assert wait_until(lambda: metrics(port)["rollcall_cache_rows"] == PEOPLE, 10)
         assert wait_until(lambda: metrics(port)["rollcall_lag_records"] == 0, 10)
