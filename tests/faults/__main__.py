@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261101)
     parser.add_argument("--minutes", type=float, default=20.0, help="no round begins later")
     parser.add_argument("--share", type=float, default=1.0, help="of the rounds")
-    parser.add_argument("--only", default="", help="faults whose name has this in it")
+    parser.add_argument("--only", action="append", help="faults whose name has this in it; may be repeated")
     parser.add_argument("--lanes", type=int, default=2, help="Rollcalls that are hurt side by side")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="a soak instead")
     chosen = parser.parse_args()
@@ -42,7 +42,8 @@ def main() -> int:
             return soak(stack, Path(name), chosen.seed, chosen.soak, tell)
         # Faults of a server hurt everybody on it: they come last, and one at a time.
         for faults, lanes in (((*KILLS, *OTHERS), chosen.lanes), (SERVERS, 1)):
-            rounds = schedule([f for f in faults if chosen.only in f.name], chosen.seed, chosen.share)
+            named = [f for f in faults if any(words in f.name for words in chosen.only or [""])]
+            rounds = schedule(named, chosen.seed, chosen.share)
             if rounds:
                 run(stack, Path(name), rounds, seed=chosen.seed, lanes=min(lanes, len(rounds)), results=results,
                     deadline=begun + 60 * chosen.minutes, tell=tell)  # fmt: skip
