@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from console.main import main
 from infra.errors import ConfigurationError
 from producers.gateway import keys
 from producers.gateway.keys import Denied, KeyRing
@@ -133,3 +135,31 @@ def test_a_bucket_lets_a_batch_run_into_debt_and_then_waits_for_it() -> None:
             bucket.take(70)
             sent += 70
     assert 9_900 <= sent <= 10_000 + 200 + 70
+
+
+def command(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["gateway", "key", *arguments])
+    return int(str(ended.value.code))
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("ROLLCALL_HOME", str(tmp_path))
+    assert command("add", "citrix", "--source", "/a", "--source", "/b/*", "--tenant", "t", "--rate", "7") == 0
+    token = capsys.readouterr().out.strip()
+    id = token.split("_")[1]
+    assert KeyRing(tmp_path / "gateway-keys.json", Clock()).grant(bearer(token), (), NOW).key.sources == ("/a", "/b/*")
+    assert command("add", "--replaces", id, "--overlap-hours", "2") == 0
+    assert capsys.readouterr().out.strip() != token
+    assert command("revoke", id) == 0
+    capsys.readouterr()
+    assert command("list", "--format", "json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [(row["name"], row["state"], row["rate"]) for row in listed] == [
+        ("citrix", "revoked", 7.0), ("citrix", "in force", 7.0)
+    ]  # fmt: skip
+    assert token not in json.dumps(listed)
+    assert command("add", "nobody") == 2
+    assert command("add", "x", "--replaces", id) == 2
+    assert command("revoke", "0" * 12) == 2
+    assert "`rollcall gateway key list`" in capsys.readouterr().err
