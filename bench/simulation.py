@@ -1,4 +1,4 @@
-"""A plan of `bench.scale`, run in small: partitions, workers with the real cache, ClickHouse's limits, a day's outage.
+"""A plan of `bench.planning`, run in small: partitions, workers with the real cache, ClickHouse's limits, a day's outage.
 
 Some thousand users stand for all; each of their events stands for `scale` and costs so much time, and caches and
 ClickHouse's rows a second are smaller by as much. What the arithmetic takes for granted happens here: users land on
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Final
 
-from bench.scale import (
+from bench.planning import (
     ACTIVE_SHARE,
     CPU_PER_ROW,
     DAY,

@@ -1,4 +1,4 @@
-"""docs/scale.md: its tables are what `python -m bench.scale` prints, and the simulation bears the arithmetic out."""
+"""docs/scale.md: its tables are what `python -m bench.planning` prints, and the simulation bears the arithmetic out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from bench.scale import CATCH_UP_HOURS, DAY, PAGE, PEAK_LOAD, SITES, Plan, Site, plan, tables, written
+from bench.planning import CATCH_UP_HOURS, DAY, PAGE, PEAK_LOAD, SITES, Plan, Site, plan, tables, written
 from bench.simulation import STEP, run
 
 
 def test_the_page_is_fresh() -> None:
     page = PAGE.read_text("utf-8")
-    assert written(page, tables()) == page, "stale: `python -m bench.scale --write`"
+    assert written(page, tables()) == page, "stale: `python -m bench.planning --write`"
 
 
 def test_a_day_has_all_its_logins() -> None:
