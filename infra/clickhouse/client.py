@@ -33,8 +33,12 @@ RETRYABLE = frozenset({
 })  # fmt: skip
 AUTHENTICATION = frozenset({192, 193, 194, 516})
 UNKNOWN_DATABASE, UNKNOWN_TABLE, DENIED = 81, 60, 497
+NO_SUCH_COLUMN, UNKNOWN_IDENTIFIER = 16, 47
+UNMIGRATED = frozenset({UNKNOWN_DATABASE, UNKNOWN_TABLE, NO_SUCH_COLUMN, UNKNOWN_IDENTIFIER})
 
 _CODE = re.compile(r"(?:error code|Code:?)\s*:?\s*(\d+)", re.IGNORECASE)
+_BARE_5XX = re.compile(r"HTTP status 5\d\d")
+"""With no code of ClickHouse's: what stands between answers in its place, while it is away."""
 
 
 class Retryable(OutOfReach):
@@ -84,9 +88,9 @@ def meaning(error: Exception, c: ClickHouseSettings) -> RollcallError:
             f"{where} refuses user {c.user!r} with this password: set ROLLCALL_CLICKHOUSE_USER and "
             f"ROLLCALL_CLICKHOUSE_PASSWORD, or remove the latter to use the local stack's"
         )
-    if code in (UNKNOWN_DATABASE, UNKNOWN_TABLE):
+    if code in UNMIGRATED:
         return ConfigurationError(f"{where} lacks what Rollcall needs ({text}): run `rollcall migrate`")
-    if code in RETRYABLE:
+    if code in RETRYABLE or (code is None and _BARE_5XX.search(str(error))):
         return Retryable(f"{where} cannot serve now ({text}): wait, or see the server's log")
     if code is None and (isinstance(error, OSError | OperationalError) or not isinstance(error, DatabaseError)):
         return Retryable(
