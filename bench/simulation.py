@@ -1,4 +1,4 @@
-"""A plan of `bench.planning`, run in small: partitions, workers with the real cache, ClickHouse's limits, a day's outage.
+"""A plan, run in small: partitions, workers with the real cache, what ClickHouse takes, and a day's outage.
 
 Some thousand users stand for all; each of their events stands for `scale` and costs so much time, and caches and
 ClickHouse's rows a second are smaller by as much. What the arithmetic takes for granted happens here: users land on
@@ -11,6 +11,7 @@ import random
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cache
 from typing import Final
 
 from bench.planning import (
@@ -84,7 +85,9 @@ def day(rng: random.Random, number: int, logins_a_user: float) -> list[Login]:
     return sorted(found, key=lambda login: login.at)
 
 
+@cache
 def run(plan: Plan, seed: int = 1) -> Outcome:
+    """What comes of a plan; the same for the same seed."""
     rng = random.Random(seed)
     scale = plan.site.users / USERS
     homes = [rng.randrange(plan.partitions) for _ in range(USERS)]
