@@ -12,11 +12,10 @@ import os
 import signal
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import aiokafka
 import faust
 import stamina
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -28,6 +27,7 @@ from infra.generation import number_in_force
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
 from schemas.settings import KafkaSettings, LogSettings, Settings
 from stream_jobs.dedup.batch import Batch
+from stream_jobs.dedup.drained import drained
 from stream_jobs.dedup.failpoints import reach
 from stream_jobs.dedup.fold import Folded
 from stream_jobs.dedup.garbage import Collector
@@ -160,7 +160,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
 
         @app.task
         async def end_when_drained() -> None:
-            await _drained(kafka, group, floor)
+            await drained(kafka, group, floor)
             os.kill(os.getpid(), signal.SIGTERM)
 
     return app
@@ -216,27 +216,6 @@ def tame_logging(settings: LogSettings) -> None:
     """One line a fact on standard error; Faust's and aiokafka's own noise is held back."""
     logs.set_up(settings)
     stamina.instrumentation.set_on_retry_hooks([])  # the sink says it in one line
-
-
-async def _drained(kafka: KafkaSettings, group: str, floor: Mapping[int, int]) -> None:
-    """Returns when the group has committed up to the end of the topic as it stands now, in every partition.
-
-    What lies below the `floor` is stored without it.
-    """
-    consumer = aiokafka.AIOKafkaConsumer(**aiokafka_options(kafka), group_id=group, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        await consumer._client._wait_on_metadata(kafka.topic)
-        partitions = [aiokafka.TopicPartition(kafka.topic, p) for p in consumer.partitions_for_topic(kafka.topic) or ()]
-        starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-        begins = {tp: max(starts[tp], floor.get(tp.partition, 0)) for tp in partitions}
-        while True:
-            committed = {tp: await consumer.committed(tp) for tp in partitions}
-            if all(max(committed[tp] or 0, begins[tp]) >= ends[tp] for tp in partitions):
-                return
-            await asyncio.sleep(0.2)
-    finally:
-        await consumer.stop()
 
 
 def _credentials(kafka: KafkaSettings) -> Any:

@@ -50,6 +50,23 @@ def test_standard_input_and_unknown_options(settings: Settings) -> None:
     assert (wrong.code, "Unknown option" in wrong.err) == (2, True)
 
 
+def test_drain_does_not_wait_behind_the_mark_of_somebody_s_transaction(settings: Settings) -> None:
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(
+        bootstrap_servers=settings.kafka.bootstrap, transactional_id=settings.kafka.topic, acks="all"
+    )
+    producer.init_transactions()
+    for partition in (0, 0, 1):
+        producer.begin_transaction()
+        producer.send(settings.kafka.topic, plain(f"user{partition}"), partition=partition)
+        producer.commit_transaction()
+    producer.close()
+    outcome = rollcall(settings, "worker", "--drain", timeout=60)
+    assert outcome.code == 0, outcome.err
+    assert rollcall(settings, "counts", "2026-10", "--format", "csv").out == COUNTED.format(2)
+
+
 BAD = plain("eve", specversion="0.3")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from string import Template
 
 import pytest
@@ -90,6 +91,17 @@ def test_dashboards_are_granted_every_view_and_nothing_else() -> None:
 def test_names_are_granted_to_their_role_alone() -> None:
     readers = [s for s in access.grants(SINGLE) if "subject_names" in s and "SELECT" in s]
     assert [s.rsplit(" ", 1)[1] for s in readers] == ["rollcall_names"]
+
+
+def test_the_close_is_granted_every_table_that_its_statements_name() -> None:
+    folder = Path(access.__file__).parents[2] / "stream_jobs/month_close"
+    sources = [file.read_text() for file in folder.rglob("*.py")]
+    named = {name for text in sources for name in re.findall(r"\b(?:FROM|JOIN|INTO) ([a-z_]+)\b", text)}
+    tables = {name for m in migrations() for name in re.findall(r"CREATE TABLE IF NOT EXISTS ([a-z_]+)", m.text)}
+    needed = (named & (tables | {view.name for view in views()})) - {"subject_names"}
+    assert {"report_ledger", "reports", "report_states", "seals", "other_counts"} <= needed
+    of_close = [s for s in access.grants(SINGLE) if re.match(r"GRANT +SELECT", s) and s.endswith("_close")]
+    assert needed <= {s.split("`")[3] for s in of_close}
 
 
 def test_grants_reach_the_whole_cluster() -> None:

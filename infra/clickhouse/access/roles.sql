@@ -33,6 +33,9 @@ GRANT $on_cluster SELECT ON `$database`.ingest_progress TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT ON `$database`.close_numbers TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT, ALTER DELETE ON `$database`.seal_subjects TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT ON `$database`.seals TO ${database}_close;
+GRANT $on_cluster SELECT, INSERT ON `$database`.reports TO ${database}_close;
+GRANT $on_cluster SELECT, INSERT ON `$database`.report_ledger TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.report_states TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT ON `$database`.other_counts TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.schema_migrations TO ${database}_close;
 
