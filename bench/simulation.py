@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench.planning import (
     ACTIVE_SHARE,
@@ -42,8 +42,7 @@ _HOURS: Final = range(24)
 _FIRST: Final = timedelta(0)
 
 
-@dataclass(frozen=True)
-class Login:
+class Login(NamedTuple):
     at: float
     user: int
     sku: int
@@ -76,13 +75,19 @@ class _Worker:
 
 def day(rng: random.Random, number: int, logins_a_user: float) -> list[Login]:
     """A working day's logins in order; whoever is active logs in at least once."""
-    found = []
+    found: list[Login] = []
     for user in rng.sample(range(USERS), round(USERS * ACTIVE_SHARE)):
         times = max(1, int(logins_a_user) + (rng.random() < logins_a_user % 1))
         for hour in rng.choices(_HOURS, DAY, k=times):
             sku = rng.randrange(2) if user % 10 < round(10 * (SKUS_PER_USER - 1)) else 0
             found.append(Login(number * 86_400 + hour * 3600 + rng.random() * 3600, user, sku))
-    return sorted(found, key=lambda login: login.at)
+    return sorted(found)
+
+
+@cache
+def stream(logins_a_user: float, seed: int) -> list[list[Login]]:
+    rng = random.Random(seed)
+    return [day(rng, number, logins_a_user) for number in range(DAYS)]
 
 
 @cache
@@ -91,7 +96,7 @@ def run(plan: Plan, seed: int = 1) -> Outcome:
     rng = random.Random(seed)
     scale = plan.site.users / USERS
     homes = [rng.randrange(plan.partitions) for _ in range(USERS)]
-    days = [day(rng, n, plan.site.logins / plan.site.users / ACTIVE_SHARE) for n in range(DAYS)]
+    days = stream(plan.site.logins / plan.site.users / ACTIVE_SHARE, seed)
     due = [len({(login.user, login.sku) for login in logins}) * scale for logins in days]
     outcome = Outcome([0.0] * DAYS, due)
     coming = deque(login for logins in days for login in logins)
