@@ -6,8 +6,9 @@ import os
 import re
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import urllib3
@@ -16,19 +17,25 @@ from cyclopts import App, Parameter
 from console.output import Format, show, tell
 from console.push import policies, read_text
 from infra.errors import CheckFailed, ConfigurationError, OutOfReach
-from producers.adapters.adapter import AdapterOptions, Seen
+from producers.adapters.adapter import Adapter, AdapterOptions, Seen
 from producers.adapters.citrix import CitrixAdapter
+from producers.adapters.guacamole import GuacamoleAdapter
+from producers.adapters.horizon import HorizonAdapter
 from producers.client import LoginProducer
 from producers.polling.citrix import sessions
 from producers.polling.citrix_login import TRUST, BasicLogin, CloudLogin
+from producers.polling.database import SHORTEST_OVERLAP, engine_of, guacamole, horizon, rows
 from producers.polling.odata import Service
+from producers.polling.portion import Portion
 from producers.polling.reader import Refusals, Tally, read
 from producers.polling.watermark import Watermark
+from schemas.calendar import zone_named
 from schemas.event import parse_time
 from schemas.quarantine import Refusal
-from schemas.settings import Settings, load_settings
+from schemas.settings import load_settings
 
-SECRET = "ROLLCALL_SOURCE_SECRET"
+Kind = Literal["citrix", "guacamole", "horizon"]
+SECRET = "SOURCE_SECRET"
 NO_MARK = "nothing was read yet: name with --since from when on sessions count, as 2026-10-01"
 
 source = App(name="source", help="Brokers that are asked for their logins: check, run.")
@@ -36,19 +43,20 @@ source = App(name="source", help="Brokers that are asked for their logins: check
 Customer = Annotated[str | None, Parameter(help="Citrix Cloud customer id")]
 Client = Annotated[str | None, Parameter(help="id of the API client; on premises the account")]
 SecretFile = Annotated[str | None, Parameter(help=f"file with the client's secret; else {SECRET}")]
-Policy = Annotated[str | None, Parameter(help="what counts, as NAME=VALUE,…; see docs/sources/citrix.md")]
+Policy = Annotated[str | None, Parameter(help="what counts, as NAME=VALUE,…; see docs/sources")]
+Zone = Annotated[str | None, Parameter(help="time zone of a database's times, as Asia/Tokyo")]
+Prefix = Annotated[str, Parameter(help="of Horizon's tables, as h_")]
 Trust = Annotated[str, Parameter(help="where Citrix Cloud gives out tokens")]
 
 
 @source.command
 def check(
-    url: str, /, *, customer: Customer = None, client: Client = None, secret_file: SecretFile = None,
-    policy: Policy = None, trust: Trust = TRUST, format: Format = "table",
+    kind: Kind, url: str, /, *, customer: Customer = None, client: Client = None, secret_file: SecretFile = None,
+    policy: Policy = None, trust: Trust = TRUST, zone: Zone = None, prefix: Prefix = "", format: Format = "table",
 ) -> int:  # fmt: skip
-    """Ask the Monitor service at URL for one page of the last day, and show what would count. Sends nothing."""
-    adapter = CitrixAdapter(AdapterOptions(policy=policies(policy)))
-    service = _service(url, customer, client, secret_file, trust)
-    page = next(sessions(service, datetime.now(UTC) - timedelta(days=1)), None)
+    """Ask the broker at URL for one page of the last day, and show what would count. Sends nothing."""
+    adapter, portions = _broker(kind, url, customer, client, secret_file, policy, trust, zone, prefix)
+    page = next(iter(portions(datetime.now(UTC) - timedelta(days=1))), None)
     found: Counter[tuple[str, str]] = Counter()
     for record in page.records if page else ():
         try:
@@ -63,22 +71,23 @@ def check(
 
 @source.command
 def run(
-    url: str, /, *, source: Annotated[str, Parameter(help="the events' source, as /citrix/eu-1")],
+    kind: Kind, url: str, /, *, source: Annotated[str, Parameter(help="the events' source, as /citrix/eu-1")],
     customer: Customer = None, client: Client = None, secret_file: SecretFile = None, policy: Policy = None,
-    trust: Trust = TRUST,
+    trust: Trust = TRUST, zone: Zone = None, prefix: Prefix = "",
     since: Annotated[str | None, Parameter(help="from when on, at the first time: day or RFC 3339")] = None,
-    overlap: Annotated[float, Parameter(help="minutes before the watermark that are read again")] = 60.0,
+    overlap: Annotated[float, Parameter(help="minutes before the watermark that are read again")] = 90.0,
     every: Annotated[float | None, Parameter(help="seconds between two polls; left out: poll once")] = None,
     tenant: str | None = None, sku: str | None = None,
 ) -> int:  # fmt: skip
-    """Read the Monitor service at URL from its watermark on, into Kafka.
+    """Read the broker at URL from its watermark on, into Kafka.
 
     The watermark is kept in ROLLCALL_HOME/sources; ended at any moment, the next run goes on from there. Exit code 1
     when records were refused: they are kept beside it.
     """
     settings = load_settings()
-    adapter = CitrixAdapter(AdapterOptions(policy=policies(policy)))
-    service = _service(url, customer, client, secret_file, trust)
+    adapter, portions = _broker(kind, url, customer, client, secret_file, policy, trust, zone, prefix)
+    if kind != "citrix" and overlap < SHORTEST_OVERLAP:
+        raise ConfigurationError(f"--overlap {overlap:g}: a database's clock may be put back an hour; give 70 or more")
     begin = _moment(since) if since else None
     folder, name = settings.home / "sources", re.sub(r"[^A-Za-z0-9._-]+", "_", source.strip("/")) or "source"
     refused = False
@@ -91,7 +100,10 @@ def run(
             start = mark - timedelta(minutes=overlap) if mark else begin
             assert start is not None
             try:
-                tally = _poll(settings, service, adapter, watermark, refusals, start, source, tenant, sku)
+                with LoginProducer(settings.kafka) as producer:
+                    tally = read(
+                        portions(start), adapter, producer, watermark, refusals, source=source, tenant=tenant, sku=sku
+                    )
                 _tell(source, tally, refusals)
                 refused = refused or tally.refused > 0
             except (OutOfReach, CheckFailed) as error:
@@ -103,16 +115,6 @@ def run(
             time.sleep(every)
 
 
-def _poll(
-    settings: Settings, service: Service, adapter: CitrixAdapter, watermark: Watermark, refusals: Refusals,
-    start: datetime, source: str, tenant: str | None, sku: str | None,
-) -> Tally:  # fmt: skip
-    with LoginProducer(settings.kafka) as producer:
-        return read(
-            sessions(service, start), adapter, producer, watermark, refusals, source=source, tenant=tenant, sku=sku
-        )
-
-
 def _tell(source: str, tally: Tally, refusals: Refusals) -> None:
     mark = tally.mark.isoformat(timespec="seconds") if tally.mark else "as before"
     tell(f"{source}: {tally.records:,} records read, {tally.sent:,} logins sent; watermark {mark}")
@@ -122,11 +124,35 @@ def _tell(source: str, tally: Tally, refusals: Refusals) -> None:
         tell(f"{source}: {tally.refused:,} refused ({tally.first_refusal}); mend and push {refusals.file}")
 
 
+def _broker(
+    kind: Kind, url: str, customer: str | None, client: str | None, secret_file: str | None, policy: str | None,
+    trust: str, zone: str | None, prefix: str,
+) -> tuple[Adapter, Callable[[datetime], Iterable[Portion]]]:  # fmt: skip
+    """How its records are read, and its portions from a moment on."""
+    try:
+        options = AdapterOptions(zone_named(zone) if zone else None, policies(policy))
+    except ValueError as error:
+        raise ConfigurationError(f"--zone {error}") from None
+    if kind == "citrix":
+        service = _service(url, customer, client, secret_file, trust)
+        return CitrixAdapter(options), lambda since: sessions(service, since)
+    if options.zone is None:
+        raise ConfigurationError("--zone: in which zone does the database write its times? Give it, as Asia/Tokyo")
+    engine = engine_of(url, _secret(secret_file))
+    if kind == "guacamole":
+        return GuacamoleAdapter(options), lambda since: rows(engine, guacamole, since)
+    return HorizonAdapter(options), lambda since: rows(engine, horizon(prefix), since)
+
+
+def _secret(file: str | None) -> str:
+    return (read_text(file) if file else os.environ.get(SECRET, "")).strip()
+
+
 def _service(url: str, customer: str | None, client: str | None, secret_file: str | None, trust: str) -> Service:
     if not re.match(r"https?://[^/]+", url):
         raise ConfigurationError(f"{url} is no URL: write https://api-eu.cloud.com/monitorodata, or your site's")
     http = urllib3.PoolManager(maxsize=1, block=True)
-    secret = (read_text(secret_file) if secret_file else os.environ.get(SECRET, "")).strip()
+    secret = _secret(secret_file)
     if not client or not secret:
         raise ConfigurationError(f"name the API client with --client, and give its secret in {SECRET} or --secret-file")
     for address in (url, trust):

@@ -11,22 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from infra.errors import CheckFailed
 from producers.adapters.citrix import EXPAND
 from producers.polling.odata import Service
+from producers.polling.portion import Portion
 from schemas.event import parse_time
 
 # Finer than microseconds is cut, not rounded: the next page must not begin behind a neighbour.
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:\d\d)?")
-
-
-class Portion(NamedTuple):
-    """One page, and the mark that holds once it is acknowledged."""
-
-    records: list[dict[str, Any]]
-    mark: datetime
 
 
 def sessions(service: Service, since: datetime) -> Iterator[Portion]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from infra.errors import ConfigurationError
 from producers.adapters.adapter import Adapter, NotALogin, login_event, to_json
-from producers.polling.citrix import Portion
+from producers.polling.portion import Portion
 from producers.polling.watermark import Watermark
 from schemas.quarantine import Refusal
 
