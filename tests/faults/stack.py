@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,19 +47,30 @@ def clickhouse_disk(settings: Settings) -> Path:
 
 
 @contextmanager
-def almost_full(disk: Path, left: int) -> Iterator[None]:
-    """The file system has room for so many bytes more, until the block ends."""
-    room = os.statvfs(disk)
-    size = room.f_blocks * room.f_frsize
-    _resize(disk, (room.f_blocks - room.f_bavail) * room.f_frsize + left)
+def almost_full(disk: Path, left: int) -> Iterator[Callable[[], None]]:
+    """The file system has room for so many bytes more, until the block ends. Called, it takes away what was freed."""
+    whole = _size_and_used(disk)[0]
+
+    def fill() -> None:
+        _resize(disk, _size_and_used(disk)[1] + left)
+
     try:
-        yield
+        fill()
+        yield fill
     finally:
-        _resize(disk, size)
+        if not _resize(disk, whole):
+            raise AssertionError(f"{disk} cannot be given its room again")
 
 
-def _resize(disk: Path, size: int) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+def _size_and_used(disk: Path) -> tuple[int, int]:
+    room = os.statvfs(disk)
+    return room.f_blocks * room.f_frsize, (room.f_blocks - room.f_bavail) * room.f_frsize
+
+
+def _resize(disk: Path, size: int) -> bool:
+    """False when more is in use by now."""
+    command = ["mount", "-o", f"remount,size={size}", str(disk)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _mount(disk: Path) -> bool:
