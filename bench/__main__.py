@@ -18,6 +18,7 @@ from collections.abc import Callable
 from itertools import product
 
 from rich.console import Console
+from rich.markup import escape
 
 from bench.budget import Budget
 from bench.freshness import freshness
@@ -55,7 +56,7 @@ def main() -> None:
         for part, measure in _parts(stack, arguments, budget).items():
             if part in parts:
                 found[part] = _section(part, measure, budget)
-                console.print(table(found[part]), *found[part].notes, sep="\n")
+                console.print(table(found[part]), *map(escape, found[part].notes), sep="\n")
                 write(name, facts, found)
     sys.exit(any(section.failed for section in found.values()))
 
@@ -77,7 +78,7 @@ def _parts(stack: Settings, a: argparse.Namespace, budget: Budget) -> dict[str, 
     """Every part by its name, in the order of a run: what may be cut short comes last."""
 
     def tell(text: str) -> None:
-        console.print(f"[dim]{text}[/dim]")
+        console.print(f"[dim]{escape(text)}[/dim]")
 
     scenarios = [
         Scenario(a.events, counted / 100, partitions, pack)

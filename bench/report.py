@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from bench.picture import Chart
@@ -30,7 +31,7 @@ def table(section: Section) -> Table:
     for column in section.columns:
         shown.add_column(column, overflow="fold")
     for row in section.rows:
-        shown.add_row(*row)
+        shown.add_row(*map(escape, row))
     return shown
 
 

@@ -22,7 +22,7 @@ def scale(stack: Settings, count: int, tell: Callable[[str], None]) -> Section:
     section = Section("Rollcall alone: more workers, more events", columns, figures=[])
     for size, workers in ((count, 1), (count, 2), (LONGER * count, 1)):
         settings = own(stack, fresh_name())
-        tell(f"scale: {size:,} events, {workers} workers")
+        tell(f"scale: {size:,} events, workers: {workers}")
         fill(settings, events(size, 0.95), 1)
         with ThreadPoolExecutor(workers) as pool:
             begun = [pool.submit(run, ROLLCALL, settings, size, Path(), TIMEOUT * LONGER) for _ in range(workers)]

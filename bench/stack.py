@@ -92,7 +92,7 @@ def fill(settings: Settings, stream: Iterable[tuple[str, bytes]], pack: int) -> 
 
     producer = Producer({
         "bootstrap.servers": settings.kafka.bootstrap, "linger.ms": 50, "queue.buffering.max.messages": 1_000_000,
-        "acks": "all", "enable.idempotence": True,
+        "acks": "all", "enable.idempotence": True, "log_level": 3,
     })  # fmt: skip
     waiting: list[list[bytes]] = [[] for _ in range(partitions)]
 

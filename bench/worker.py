@@ -43,7 +43,8 @@ class Scenario(NamedTuple):
     @property
     def name(self) -> str:
         records = "one event a record" if self.pack == 1 else f"packed by {self.pack}"
-        return f"{self.counted:.0%} already counted, {self.partitions} partitions, {records}"
+        partitions = "1 partition" if self.partitions == 1 else f"{self.partitions} partitions"
+        return f"{self.counted:.0%} already counted, {partitions}, {records}"
 
 
 def worker(
