@@ -34,6 +34,10 @@ class Asked(NamedTuple):
         """What `rollcall metrics` exports, no worker."""
         return any(metric.name in self.query for metric in MONTHS)
 
+    @property
+    def of_a_gateway(self) -> bool:
+        return "rollcall_gateway" in self.query
+
 
 def loaded() -> list[dict[str, Any]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.json"))]

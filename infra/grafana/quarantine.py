@@ -43,6 +43,29 @@ QUARANTINE: Final = Dashboard(
             ),
             unit="ops", stacked=True,
         ),
+        series(
+            "Gateways: events", "By what became of them: in Kafka, in the spool until Kafka takes them, refused.",
+            Promql("sum by (result) (rate(rollcall_gateway_events_total[$__rate_interval]))", "{{result}}"),
+            unit="ops", stacked=True,
+        ),
+        series(
+            "Gateways: what waits for Kafka", "In the spools, beside what they hold.",
+            Promql("rollcall_gateway_spool_bytes", "{{instance}}"),
+            Promql("rollcall_gateway_spool_limit_bytes", "limit of {{instance}}"), unit="bytes",
+        ),
+        series(
+            "Gateways: answers", "By status.",
+            Promql("sum by (status) (rate(rollcall_gateway_requests_total[$__rate_interval]))", "{{status}}"),
+            unit="reqps", stacked=True,
+        ),
+        series(
+            "Gateways: time to answer", "99 of 100 requests.",
+            Promql(
+                "histogram_quantile(0.99, "
+                "sum by (le) (rate(rollcall_gateway_request_seconds_bucket[$__rate_interval])))", "99 of 100",
+            ),
+            unit="s",
+        ),
         table(
             "Waiting, by source and reason", "",
             "SELECT source, reason, sum(events) AS events\nFROM quarantine_by_reason\n"

@@ -96,7 +96,7 @@ def unanswered(text: str) -> dict[str, str]:
     series = Series()
     for time in (0.0, 30.0, 60.0):
         scrape(series, text, time, job="rollcall-worker", instance="w")
-    questions = [asked for asked in (*promql(), *watched()) if not asked.of_the_month]
+    questions = [asked for asked in (*promql(), *watched()) if not (asked.of_the_month or asked.of_a_gateway)]
     assert len(questions) > 40
     return {
         str(asked): str(next(selectors(asked.query)).name) for asked in questions if not series.ask(asked.query, 60.0)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.metrics.definitions import MONTHS, WORKERS
+from infra.metrics.definitions import GATEWAYS, MONTHS, WORKERS
 from infra.metrics.document import shown
 from tests.promql import Rule, Series, Vector, expanded, labels_of, run_rules, selectors
 
@@ -30,7 +30,7 @@ OTHERS = {"up": set[str](), "process_start_time_seconds": set[str](), "process_r
 def exported() -> dict[str, set[str]]:
     """Labels by the name that Prometheus sees."""
     names = dict(OTHERS)
-    for metric in (*WORKERS, *MONTHS):
+    for metric in (*WORKERS, *GATEWAYS, *MONTHS):
         if metric.kind == "histogram":
             names |= {f"{metric.name}_{part}": set(metric.labels) for part in ("sum", "count")}
             names[f"{metric.name}_bucket"] = {*metric.labels, "le"}

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client.exposition import generate_latest
 
 from infra.grafana.__main__ import FOLDER, files
-from tests.panels import Asked, loaded, promql, sql
-from tests.promql import selectors
+from infra.metrics import definitions
+from infra.metrics.definitions import GATEWAYS
+from infra.metrics.instruments import Instruments
+from tests.panels import Asked, loaded, promql, scrape, sql, watched
+from tests.promql import Series, selectors
 from tests.unit.test_alerts import exported
 
 ROOT = Path(__file__).parents[2]
@@ -59,11 +63,28 @@ def test_a_panel_s_sql_reads_documented_views_only(asked: Asked) -> None:
     assert "rollcall." not in asked.query
 
 
+def test_what_is_asked_of_a_gateway_is_answered() -> None:
+    made, series = Instruments(GATEWAYS), Series()
+    for time in (0.0, 30.0, 60.0):
+        for result in ("kafka", "spool", "refused"):
+            made.count(definitions.GATEWAY_EVENTS, 1, result, "bad_time" if result == "refused" else "")
+        made.count(definitions.GATEWAY_REQUESTS, 1, "202")
+        made.observe(definitions.GATEWAY_SECONDS, 0.01)
+        scrape(series, generate_latest(made.registry).decode(), time, job="rollcall-gateway", instance="g")
+    questions = [asked for asked in (*promql(), *watched()) if asked.of_a_gateway]
+    assert len(questions) >= 10
+    assert [str(asked) for asked in questions if not series.ask(asked.query, 60.0)] == []
+
+
 def test_every_metric_is_in_a_panel_or_an_alert() -> None:
     """One that nobody looks at is in this list, with the reason."""
     unwatched = {
         "rollcall_last_progress_timestamp_seconds",  # rollcall_stuck is judged from it
         "rollcall_worker_info",  # a version is looked up when needed
+        "rollcall_gateway_info",
+        "rollcall_gateway_kafka",  # the spool's age tells
+        "rollcall_gateway_waiting_bytes",  # requests are refused with 503 above its bound: in the answers
+        "rollcall_gateway_connections",
         "rollcall_assigned_partitions",  # a worker without any stands by; lag tells what is not read
     }
     rules = (ROOT / "infra" / "prometheus" / "alerts.yaml").read_text("utf-8")
