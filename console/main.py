@@ -15,7 +15,10 @@ from infra.errors import RollcallError
 from schemas.settings import SettingsError
 
 USAGE, INTERRUPTED = 2, 130
-EXTRAS = "install Rollcall with its extra `pipeline` (worker, close, ClickHouse), `gateway`, or `local` (local stack)"
+EXTRAS = (
+    "install Rollcall with its extra `pipeline` (worker, close, ClickHouse), `gateway`, `sources` (polled brokers), or "
+    "`local` (local stack)"
+)
 
 app = App(
     name="rollcall",
