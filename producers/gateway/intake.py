@@ -7,6 +7,7 @@ with one fsync. Every request of it is answered with where its events are.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,7 @@ ROUNDS: Final = 2
 """Under way at once. What comes meanwhile gathers, so rounds grow with the load."""
 GATHER_SECONDS: Final = 0.01
 """From one round's start to the next's, if that is not full: a round costs some 2 ms, however small it is."""
+log = logging.getLogger("rollcall.gateway")
 
 
 class Unavailable(Exception):
@@ -109,8 +111,11 @@ class Intake:
                 stored = "spool"
         except SpoolFull as error:
             _fail(round, str(error))
-        except BaseException:
+        except Exception:
+            log.exception("a round of %d events is neither in Kafka nor in the spool", len(round.events))
             _fail(round, "a fault of the gateway")
+        except BaseException:  # the loop is ending
+            _fail(round, "the gateway is ending")
             raise
         else:
             for waiter in round.waiters:

@@ -18,7 +18,8 @@ _PROBLEMS: Final = {
     413: "The body is too long, or the batch has too many events; nothing was taken.",
     415: "Not one of CloudEvents' modes in JSON; nothing was taken.",
     429: "The key has sent too many events; nothing was taken.",
-    500: "A fault of the gateway.",
+    431: "The headers are longer than 64 KiB; nothing was taken.",
+    500: "A fault of the gateway; whether the events were taken is not known.",
     503: "The events cannot be stored now; nothing was taken.",
 }
 _AGAIN: Final = {
