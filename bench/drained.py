@@ -8,7 +8,8 @@ from bench.figures import Truth, fault
 from bench.peers import ROLLCALL, run
 from schemas.settings import Settings
 
-TIMEOUT = 400.0
+TIMEOUT = 240.0
+"""Seconds."""
 
 
 def drained(settings: Settings, truth: Truth) -> dict[str, Any]:

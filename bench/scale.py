@@ -25,7 +25,7 @@ def scale(stack: Settings, count: int, tell: Callable[[str], None]) -> Section:
         tell(f"scale: {size:,} events, workers: {workers}")
         fill(settings, events(size, 0.95), 1)
         with ThreadPoolExecutor(workers) as pool:
-            begun = [pool.submit(run, ROLLCALL, settings, size, Path(), TIMEOUT * LONGER) for _ in range(workers)]
+            begun = [pool.submit(run, ROLLCALL, settings, size, Path(), TIMEOUT * 2 * LONGER) for _ in range(workers)]
             found = [each.result() for each in begun]
         read, truth = sum(one["events"] for one in found), users_of(size, 0.95)
         # A worker that joins may make another read again what it had not committed, never less. The last to end has
