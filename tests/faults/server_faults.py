@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from infra.waiting import wait_until
-from tests.faults.arena import Arena
+from tests.faults.arena import LARGE, Arena
 from tests.faults.fault import Fault, NotHad, passing, reading
 from tests.faults.proxy import Fault as Spoil
 from tests.faults.sender import killed_mid_flush
+from tests.faults.stack import almost_full, clickhouse_disk, kafka_disk
 from tests.faults.worker_faults import QUICK
 
 
@@ -41,13 +41,10 @@ def kafka_killed(seconds: float) -> Callable[[Arena, Random], None]:
 
 def kafka_full(arena: Arena, rng: Random) -> str:
     """Its file system (a small tmpfs) has no room left: Kafka ends itself; then there is room again."""
-    data = arena.stack.home / "kafka" / "data"
-    if not os.path.ismount(data):
-        raise NotHad("a file system of its own cannot be mounted here: run as root")
+    disk = _own_disk(kafka_disk(arena.stack))
     working(arena)
     arena.produce()
-    pid, room = arena.pid_of("Kafka"), os.statvfs(data)
-    size = room.f_blocks * room.f_frsize
+    pid = arena.pid_of("Kafka")
 
     def ended() -> bool:
         arena.crew.tend()
@@ -56,22 +53,40 @@ def kafka_full(arena: Arena, rng: Random) -> str:
         except (FileNotFoundError, ProcessLookupError):
             return True
 
-    _resize(data, (room.f_blocks - room.f_bavail) * room.f_frsize + 64 * 1024)
-    try:
-        with arena.arriving(logins=200, pause=0.0):
+    with arena.arriving(logins=200, pause=0.0):
+        with almost_full(disk, 64 * 1024):
             gone = wait_until(ended, 40, pause=0.2)
             passing(arena, 2)
-            _resize(data, size)
-            if not gone:
-                arena.kill_server("Kafka")
-            arena.mend()
-    finally:
-        _resize(data, size)
+        if not gone:
+            arena.kill_server("Kafka")
+        arena.mend()
     return "Kafka ended itself" if gone else "Kafka went on without writing; it was killed"
 
 
-def _resize(data: Path, size: int) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={size}", str(data)], check=True)
+def clickhouse_full(arena: Arena, rng: Random) -> str:
+    """The same for ClickHouse: inserts fail for want of room, half-way or at once; then there is room again."""
+    disk = _own_disk(clickhouse_disk(arena.stack))
+    working(arena, **LARGE)
+    arena.watcher.reset_pause()
+    with arena.arriving(logins=200, pause=0.0):
+        with almost_full(disk, 0) as fill:
+
+            def failed() -> bool:
+                fill()  # merges free what they have merged
+                return "trying again" in arena.crew.workers[0].words()
+
+            if not wait_until(failed, 60, pause=0.1):
+                raise AssertionError(f"no insert failed: {arena.crew.workers[0].words()}")
+            passing(arena, 6)
+        arena.mend()
+    said = [line for worker in arena.crew.workers for line in worker.words().splitlines() if "succeeded" in line]
+    return said[-1].partition("inserting")[2] if said else ""
+
+
+def _own_disk(disk: Path) -> Path:
+    if not os.path.ismount(disk):
+        raise NotHad("a file system of its own cannot be mounted here: run as root")
+    return disk
 
 
 def producer_killed(arena: Arena, rng: Random) -> str:
@@ -141,6 +156,7 @@ CLICKHOUSE = [
           spoilt(lambda: Spoil("answer", status=503, text="no upstream", inserts=False), 4), 1),
     Fault("ClickHouse says that it is read-only",
           spoilt(_exception(242, "Table is in readonly mode. (TABLE_IS_READ_ONLY)"), 4), 2),
+    Fault("ClickHouse's disk is full", clickhouse_full, 2),
     Fault("ClickHouse says that its disk is full",
           spoilt(_exception(243, "Cannot reserve 1.00 MiB, not enough space. (NOT_ENOUGH_SPACE)"), 4), 2),
     Fault("ClickHouse is ten times slower", spoilt(lambda: Spoil("slow", inserts=False), 6), 2),

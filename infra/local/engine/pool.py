@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.local.engine.errors import NOT_IMPLEMENTED, QueryError, from_engine
+from infra.local.engine.errors import NOT_ENOUGH_SPACE, NOT_IMPLEMENTED, QueryError, from_engine
 
 # Where the embedded engine's defaults differ from a server's.
+ROOM_BYTES = 64 << 20
+"""What must be left on the data folder's disk for an insert."""
 _LIKE_A_SERVER = {"implicit_select": "0", "allow_introspection_functions": "0"}
 
 
@@ -62,8 +64,8 @@ class Blocks:
 class Connection:
     """One connection. Not for two threads at once; any thread may use it next."""
 
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
+    def __init__(self, raw: Any, folder: str) -> None:
+        self._raw, self._folder = raw, folder
 
     def close(self) -> None:
         self._raw.close()
@@ -93,8 +95,10 @@ class Connection:
         """Runs `head` (an INSERT without FORMAT) over the rows in `chunks`.
 
         Returns when the engine has acknowledged them; when `chunks` or the engine fails, nothing of the block
-        that was being gathered is stored.
+        that was being gathered is stored. Refused while the disk is nearly full, before and after: the embedded
+        engine acknowledges rows that it had no room to write.
         """
+        self._refuse_without_room()
         try:
             handle = self._raw.send_insert(head, format)
         except RuntimeError as error:
@@ -103,12 +107,20 @@ class Connection:
         try:
             for chunk in chunks:
                 self._raw.insert_append(handle, chunk)
-            return Result(self._raw.insert_done(handle))
+            result = Result(self._raw.insert_done(handle))
         except RuntimeError as error:
             raise from_engine(str(error)) from None
         except BaseException:
             self._raw.insert_cancel(handle)
             raise
+        self._refuse_without_room()
+        return result
+
+    def _refuse_without_room(self) -> None:
+        room = os.statvfs(self._folder)
+        free = room.f_bavail * room.f_frsize
+        if free < ROOM_BYTES:
+            raise QueryError(NOT_ENOUGH_SPACE, f"The data folder's disk has {free:,} bytes left, not enough space")
 
     def classify(self, sql: bytes) -> tuple[str, int]:
         """What a statement does (READ_ONLY, MUTATING…, CONTROL, UNKNOWN) and how many statements there are."""
@@ -136,7 +148,7 @@ class Engine:
 
     def connect(self) -> Connection:
         try:
-            return Connection(self._connect(self._path))
+            return Connection(self._connect(self._path), self._path)
         except RuntimeError as error:
             raise from_engine(str(error)) from None
 
