@@ -100,7 +100,8 @@ def diff(
     if correction is None:
         raise CheckFailed(f"revision {chosen.number} of {case.agreement} {month} is the first: it corrects nothing")
     tell(f"revision {chosen.number} corrects revision {correction.of_revision}: {correction.reason}")
-    rows = [(d.tenant, d.sku, d.before, d.after, d.after - d.before) for d in correction.differences]
+    unnamed = "(shortfall)" if format == "table" else ""
+    rows = [(d.tenant or unnamed, d.sku, d.before, d.after, d.after - d.before) for d in correction.differences]
     show(format, ("tenant", "sku", "before", "after", "change"), rows)
     case.tell_next()
 

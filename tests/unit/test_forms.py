@@ -192,8 +192,10 @@ def test_the_workbook_has_every_line_and_total_and_texts_stay_texts(language: La
     for heads in (lines[0], findings[0], adjustments[0]):
         assert all(heads)
         assert len(set(heads)) == len(heads)
-    told = [(r[0], r[1], r[2], *r[8:15]) for r in lines[1:]]
+    told = [(r[0], r[1], r[2], *r[8:15]) for r in lines[1:-1]]
     assert told == [(x.tenant, x.tenant_name, x.sku, *(getattr(x, q) for q in QUANTITIES)) for x in report.lines]
+    assert lines[-1][0] == w("label.total")
+    assert list(lines[-1][8:15]) == [getattr(report.total, q) for q in QUANTITIES]
     totals = [[getattr(x, q) for q in QUANTITIES] for x in (*report.skus, report.total)]
     cells = [row[3:10] for row in first]
     assert all(row in cells for row in totals)

@@ -107,6 +107,10 @@ class _Pen:
             row += 1
         return row
 
+    def total(self, sheet: Any, row: int, values: Sequence[Value]) -> None:
+        for column, value in enumerate(values):
+            self.write(sheet, row, column, value, "sum" if isinstance(value, int) else "sum_text")
+
     def labels(self, *names: str) -> list[str]:
         return [self.w(f"label.{name}") for name in names]
 
@@ -139,8 +143,7 @@ def _report(pen: _Pen, report: Report, standing: Standing, stored: bytes) -> Non
         ]
         row = pen.rows(sheet, row + 2, rows, result=last)
         totals: list[Value] = [w("label.total"), "", "", *(getattr(report.total, q) for q in QUANTITIES)]
-        for column, value in enumerate(totals):
-            pen.write(sheet, row, column, value, "sum" if isinstance(value, int) else "sum_text")
+        pen.total(sheet, row, totals)
         row += 2
         pen.write(sheet, row, 0, w("heading.families"), "heading")
         pen.head(sheet, row + 1, [*pen.labels("family", "deployment"), "", *pen.labels(*QUANTITIES)], len(QUANTITIES))
@@ -212,9 +215,10 @@ def _lines(pen: _Pen, report: Report) -> None:
         ]
         for line in report.lines
     ]  # fmt: skip
-    pen.rows(sheet, 1, rows, result=len(labels) - 2)
+    below = pen.rows(sheet, 1, rows, result=len(labels) - 2)
     if rows:
         sheet.autofilter(0, 0, len(rows), len(labels) - 1)
+        pen.total(sheet, below, [pen.w("label.total"), *[""] * 7, *(getattr(report.total, q) for q in QUANTITIES), ""])
 
 
 def _findings(pen: _Pen, report: Report) -> None:
