@@ -24,7 +24,7 @@ Events = Sequence[tuple[bytes, str]]
 ROUND_EVENTS: Final = 5_000
 ROUNDS: Final = 2
 """Under way at once. What comes meanwhile gathers, so rounds grow with the load."""
-GATHER_SECONDS: Final = 0.01
+GATHER_SECONDS: Final = 0.02
 """From one round's start to the next's, if that is not full: a round costs some 2 ms, however small it is."""
 log = logging.getLogger("rollcall.gateway")
 
