@@ -12,5 +12,5 @@ from infra.local.engine.errors import QueryError
 
 def test_an_insert_is_refused_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "ROOM_BYTES", 1 << 62)
-    with pytest.raises(QueryError, match="243.*not enough space"):
+    with pytest.raises(QueryError, match=r"243.*not enough space"):
         pool.Connection(None, str(tmp_path)).insert("INSERT INTO t", "TSV", [b"1\n"])
