@@ -55,7 +55,7 @@ def close(
     if drafts:
         several = len(agreements_of(settings, connect(settings), first)) > 1
         named = f" --agreement {drafts[0].agreement}" if several else ""
-        tell(f"next: rollcall report show {month}{named}")
+        tell(f"next: rollcall report {'diff' if drafts[0].revision > 1 else 'show'} {month}{named}")
     return 1 if any(result.outcome == "refused" for result in results) else 0
 
 
