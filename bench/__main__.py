@@ -119,7 +119,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="that count; one more warms up")
     parser.add_argument("--minutes", type=float, help="after so many no further round or part begins")
     parser.add_argument("--partitions", type=int, nargs="+", default=[4], help="of the topic: 1, 4, 16")
-    parser.add_argument("--counted", type=float, nargs="+", default=[95], help="percent that repeat: 0, 50, 95, 99")
+    parser.add_argument("--counted", type=int, nargs="+", default=[95], help="percent that repeat: 0, 50, 95, 99")
     parser.add_argument("--pack", type=int, nargs="+", default=[1, 100], help="events in a record")
     found = parser.parse_args()
     found.events = found.events or (1_000_000 if found.full else 200_000)
