@@ -1,60 +1,33 @@
-"""Who we are to Citrix Cloud: an API client's id and secret, exchanged for a bearer token that lasts an hour."""
+"""Who we are to the Citrix Monitor service, in the cloud and on premises."""
 
 from __future__ import annotations
 
-import json
-import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import urllib3
-from urllib3.exceptions import HTTPError
 
-from infra.errors import ConfigurationError, OutOfReach
+from producers.polling.token import Token
 
 TRUST = "https://api.cloud.com/cctrustoauth2"
-_EARLY = 120.0  # seconds before its end that a token is renewed
 
 
-@dataclass(slots=True)
 class CloudLogin:
-    """`trust` is where tokens are given out. `now` in seconds."""
+    """An API client of Citrix Cloud. `trust` is where tokens are given out; they last an hour."""
 
-    customer: str
-    client: str
-    secret: str = field(repr=False)
-    http: urllib3.PoolManager
-    trust: str = TRUST
-    now: Callable[[], float] = time.monotonic
-    _token: str | None = field(default=None, repr=False)
-    _until: float = 0.0
+    def __init__(
+        self, customer: str, client: str, secret: str, http: urllib3.PoolManager, trust: str = TRUST
+    ) -> None:
+        self._customer = customer
+        form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+        url = f"{trust.rstrip('/')}/{customer}/tokens/clients"
+        self._token = Token(url, form, http, "the customer's id, the client's id or its secret")
 
     def headers(self, *, renew: bool = False) -> Mapping[str, str]:
-        """Raises ConfigurationError when the client is not known, OutOfReach when nobody answers."""
-        if renew or self._token is None or self.now() >= self._until:
-            self._renew()
-        return {"Authorization": f"CWSAuth bearer={self._token}", "Citrix-CustomerId": self.customer}
-
-    def _renew(self) -> None:
-        url = f"{self.trust.rstrip('/')}/{self.customer}/tokens/clients"
-        asked = self.now()
-        form = {"grant_type": "client_credentials", "client_id": self.client, "client_secret": self.secret}
-        try:
-            answer = self.http.request(
-                "POST", url, fields=form, encode_multipart=False, timeout=30.0, retries=False, redirect=False
-            )
-        except HTTPError as error:
-            raise OutOfReach(f"{url} gives no token ({type(error).__name__}); start again later") from None
-        if answer.status >= 500 or answer.status == 429:
-            raise OutOfReach(f"{url} gives no token ({answer.status}); start again later")
-        try:
-            value = json.loads(answer.data) if answer.status == 200 else {}
-            self._token, self._until = str(value["access_token"]), asked + float(value.get("expires_in", 3600)) - _EARLY
-        except (ValueError, KeyError, TypeError):
-            raise ConfigurationError(
-                f"{url} gives no token ({answer.status}): mend the customer's id, the client's id or its secret"
-            ) from None
+        """Raises as Token does."""
+        bearer = f"CWSAuth bearer={self._token.text(renew=renew)}"
+        return {"Authorization": bearer, "Citrix-CustomerId": self._customer}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,126 +1,40 @@
-"""Pages of an OData v4 service, one query at a time, with patience.
-
-429 and 503 are waited out as `Retry-After` says; time-outs (the Monitor service gives up after 30 seconds), broken
-connections and answers that are cut off are tried again, later each time; an expired token is renewed once. What no
-repeat can cure is told at once.
-"""
+"""Pages of an OData v4 service, one query at a time (the Monitor service gives up after 30 seconds)."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
-
-from infra.errors import ConfigurationError, OutOfReach
+from producers.polling.caller import Caller
 from schemas.event import read_json
 from schemas.quarantine import Refusal
 
-LONGEST_WAIT = 600.0  # seconds
-_LARGEST_PAGE = 64 * 1024 * 1024
+
+class Page(NamedTuple):
+    records: list[dict[str, Any]]
+    following: str | None
+    """Its `@odata.nextLink`."""
 
 
-class Login(Protocol):
-    """Who we are to the service."""
+class Service(Caller):
+    """`base` is the URL below which the entity sets are."""
 
-    def headers(self, *, renew: bool = False) -> Mapping[str, str]:
-        """The headers of a query; with `renew`, the last ones were refused."""
-        ...
-
-
-class Page:
-    def __init__(self, records: list[dict[str, Any]], following: str | None) -> None:
-        self.records, self.following = records, following
-
-
-@dataclass(slots=True)
-class Service:
-    """`base` is the URL below which the entity sets are. `seconds`: how long one answer may take."""
-
-    base: str
-    login: Login
-    http: urllib3.PoolManager
-    seconds: float = 40.0
-    tries: int = 8
-    sleep: Callable[[float], None] = time.sleep
-    now: Callable[[], float] = time.time
+    __slots__ = ()
 
     def page(self, entities: str, query: Mapping[str, str]) -> Page:
-        """The first page of a query."""
-        return self._get(f"{self.base.rstrip('/')}/{entities}?{urlencode(query, safe='$,()', quote_via=quote)}")
+        """The first page of a query. Raises as Caller does."""
+        return self._get(entities, urlencode(query, safe="$,()", quote_via=quote))
 
     def following(self, entities: str, link: str) -> Page:
         """The page behind an `@odata.nextLink`. Only its query is taken: the key goes to no other host."""
-        return self._get(f"{self.base.rstrip('/')}/{entities}?{urlsplit(link).query}")
+        return self._get(entities, urlsplit(link).query)
 
-    def _get(self, url: str) -> Page:
-        """Raises OutOfReach when patience ends, ConfigurationError for what a repeat does not cure."""
-        renewed, why = False, ""
-        for attempt in range(self.tries):
-            wait = min(2.0**attempt, 60.0)
-            try:
-                answer = self.http.request(
-                    "GET", url, headers={"Accept": "application/json", **self.login.headers(renew=renewed)},
-                    timeout=urllib3.Timeout(connect=10.0, read=self.seconds), retries=False, redirect=False,
-                    preload_content=False,
-                )  # fmt: skip
-                body = answer.read(_LARGEST_PAGE + 1, decode_content=True)
-                answer.release_conn()
-                if answer.status == 200:
-                    return _page(body)
-                why = f"it answered {answer.status}"
-                if answer.status == 401 and not renewed:
-                    renewed = True
-                    continue
-                _hopeless(answer.status, self.base, body)
-                wait = self._told(answer.headers.get("Retry-After"), wait)
-            except Refusal as refusal:
-                why = f"its answer cannot be read ({refusal.detail})"
-            except SSLError as error:
-                raise ConfigurationError(f"{self.base}: its certificate is not trusted ({error}); mend it") from None
-            except MaxRetryError as error:
-                why = str(error.reason)
-            except HTTPError as error:
-                why = f"{type(error).__name__}: {error}"
-            if attempt + 1 < self.tries:
-                self.sleep(wait)
-        raise OutOfReach(
-            f"{self.base} gives no answer, asked {self.tries} times ({why[:300]}). What was read is kept; start again "
-            f"later"
-        )
-
-    def _told(self, header: str | None, otherwise: float) -> float:
-        """`Retry-After`, in seconds or as a date."""
-        if header is None:
-            return otherwise
-        try:
-            seconds = float(header)
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(header).timestamp() - self.now()
-            except ValueError:
-                return otherwise
-        return min(max(seconds, 0.0), LONGEST_WAIT)
-
-
-def _hopeless(status: int, base: str, body: bytes) -> None:
-    said = body[:200].decode("utf-8", "replace")
-    if status in (401, 403):
-        raise ConfigurationError(
-            f"{base} refuses the key ({status}): mend the client's id or secret, or give it the right to read; {said}"
-        )
-    if status < 500 and status not in (408, 429):
-        raise ConfigurationError(f"{base} does not understand the query ({status}): is the URL right? It says: {said}")
+    def _get(self, entities: str, query: str) -> Page:
+        return self.ask("GET", f"{self.base.rstrip('/')}/{entities}?{query}", _page)
 
 
 def _page(body: bytes) -> Page:
-    if len(body) > _LARGEST_PAGE:
-        raise Refusal("too_large", f"a page of more than {_LARGEST_PAGE >> 20} MiB")
     value = read_json(body)
     records = value.get("value") if isinstance(value, dict) else None
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
