@@ -16,6 +16,7 @@ class SyslogLine(NamedTuple):
     time: str
     host: str
     program: str
+    message_id: str
     elements: dict[str, dict[str, str]]
     """SD-ID to its parameters."""
     message: str
@@ -28,7 +29,7 @@ def parse_syslog(line: str) -> SyslogLine | None:
         return None
     at, elements = head.end(), dict[str, dict[str, str]]()
     if line[at] == "-":
-        return SyslogLine(head[1], head[2], head[3], elements, line[at + 2:])
+        return SyslogLine(head[1], head[2], head[3], head[5], elements, line[at + 2:])
     while at < len(line) and line[at] == "[":
         element = _ELEMENT.match(line, at)
         if element is None:
@@ -37,4 +38,4 @@ def parse_syslog(line: str) -> SyslogLine | None:
             name: _ESCAPED.sub(r"\1", value) for name, value in _PARAMETER.findall(element[2])
         }  # fmt: skip
         at = element.end()
-    return SyslogLine(head[1], head[2], head[3], elements, line[at + 1:])
+    return SyslogLine(head[1], head[2], head[3], head[5], elements, line[at + 1:])

@@ -23,11 +23,14 @@ from schemas.event import parse_time
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:\d\d)?")
 
 
-def sessions(service: Service, since: datetime) -> Iterator[Portion]:
-    """All sessions modified at or after `since`, up to now. Raises as Service does."""
+def sessions(service: Service, since: datetime, until: datetime | None = None) -> Iterator[Portion]:
+    """All sessions modified at or after `since`, up to now; with `until`, of those the ones that began before it.
+
+    Raises as Service does.
+    """
     begin, link = since, None
     while True:
-        page = service.following("Sessions", link) if link else service.page("Sessions", _query(begin))
+        page = service.following("Sessions", link) if link else service.page("Sessions", _query(begin, until))
         mark = max((_modified(record) for record in page.records), default=begin)
         if page.records:
             yield Portion(page.records, max(mark, begin))
@@ -39,9 +42,15 @@ def sessions(service: Service, since: datetime) -> Iterator[Portion]:
             link = page.following
 
 
-def _query(begin: datetime) -> dict[str, str]:
-    moment = begin.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return {"$filter": f"ModifiedDate ge {moment}", "$orderby": "ModifiedDate asc", "$expand": EXPAND}
+def _query(begin: datetime, until: datetime | None) -> dict[str, str]:
+    before = f" and StartDate lt {_literal(until)}" if until else ""
+    return {
+        "$filter": f"ModifiedDate ge {_literal(begin)}{before}", "$orderby": "ModifiedDate asc", "$expand": EXPAND
+    }  # fmt: skip
+
+
+def _literal(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _modified(record: dict[str, Any]) -> datetime:

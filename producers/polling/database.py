@@ -33,7 +33,6 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from infra.errors import ConfigurationError, OutOfReach
 from producers.polling.portion import Portion
 
-SHORTEST_OVERLAP = 70.0  # minutes
 Query = Callable[[], tuple[Select[Any], ColumnElement[datetime], ColumnElement[int]]]
 """What is selected, the time by which it is ordered, and the key that tells rows of one time apart."""
 
@@ -85,12 +84,16 @@ def engine_of(url: str, password: str = "") -> Engine:
     )
 
 
-def rows(engine: Engine, query: Query, since: datetime, *, portion: int = 1000) -> Iterator[Portion]:
-    """All rows at or after `since`, up to now, each portion in a short transaction of its own.
+def rows(
+    engine: Engine, query: Query, since: datetime, until: datetime | None = None, *, portion: int = 1000
+) -> Iterator[Portion]:
+    """All rows at or after `since`, up to now or before `until`, each portion in a short transaction of its own.
 
     Raises OutOfReach when the database does not answer, or not this query.
     """
     found, time, key = query()
+    if until is not None:
+        found = found.where(time < _naive(until))
     after: tuple[datetime, int] | None = None
     while True:
         place = time >= _naive(since) if after is None else or_(time > after[0], and_(time == after[0], key > after[1]))

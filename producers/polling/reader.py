@@ -17,6 +17,7 @@ from infra.errors import ConfigurationError
 from producers.adapters.adapter import Adapter, NotALogin, login_event, to_json
 from producers.polling.portion import Portion
 from producers.polling.watermark import Watermark
+from schemas.event import parse_time
 from schemas.quarantine import Refusal
 
 
@@ -67,10 +68,14 @@ class Refusals:
 
 
 def read(
-    portions: Iterable[Portion], adapter: Adapter, sender: Sender, watermark: Watermark, refusals: Refusals, *,
+    portions: Iterable[Portion], adapter: Adapter, sender: Sender, watermark: Watermark | None, refusals: Refusals, *,
     source: str, tenant: str | None = None, sku: str | None = None,
+    between: tuple[datetime, datetime] | None = None,
 ) -> Tally:
-    """Reads until the portions end. Raises what the sender raises, with the mark where Kafka has everything."""
+    """Reads until the portions end. Raises what the sender raises, with the mark where Kafka has everything.
+
+    Without a watermark nothing is remembered. `between`: logins in [begin, end) alone are sent.
+    """
     tally = Tally()
     for records, mark in portions:
         refused = []
@@ -80,6 +85,8 @@ def read(
                 for one in list(adapter.translate(record)):
                     if isinstance(one, NotALogin):
                         tally.not_logins[one.why] += 1
+                    elif between and not between[0] <= parse_time(one.time) < between[1]:
+                        tally.not_logins["outside the interval"] += 1
                     else:
                         event = login_event(one, one.id or "", source=source, tenant=tenant, sku=sku)
                         sender.send_bytes(event, one.subject)
@@ -90,7 +97,8 @@ def read(
                 tally.first_refusal = tally.first_refusal or f"{refusal.reason}: {refusal.detail}"
         sender.flush()
         refusals.keep(refused)
-        before = watermark.mark
-        tally.mark = mark if before is None else max(before, mark)
-        watermark.advance(tally.mark)
+        if watermark is not None:
+            before = watermark.mark
+            tally.mark = mark if before is None else max(before, mark)
+            watermark.advance(tally.mark)
     return tally

@@ -1,0 +1,125 @@
+"""What `rollcall source` is asked to read: a kind and a URL with its settings, from the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+from typing import Any
+
+from pydantic import ValidationError
+
+from console.output import tell
+from infra.errors import ConfigurationError, RollcallError
+from producers.adapters.adapter import Seen
+from producers.polling.brokers import open_broker
+from producers.polling.poller import Poller
+from schemas.quarantine import Refusal
+from schemas.settings import Settings
+from schemas.source_settings import SETTINGS, PolledSettings, SourceSettings, SyslogSettings, source_settings, told
+
+SECRET = "SOURCE_SECRET"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A source that is read or listened to, and where."""
+
+    source: str
+    kind: str
+    reads: str
+    settings: SourceSettings
+
+    def poller(self, settings: Settings) -> Poller:
+        """Raises ConfigurationError for what cannot be opened, and for a kind that is listened to."""
+        if not isinstance(self.settings, PolledSettings):
+            raise ConfigurationError(f"{self.source}: {self.kind} is listened to: it cannot be asked again")
+        broker = open_broker(self.reads, self.settings)
+        return Poller(self.source, broker, self.settings, settings.home / "sources", settings.kafka, tell)
+
+
+def job_of(source: str, kind: str, reads: str, given: Mapping[str, Any]) -> Job:
+    """Raises ConfigurationError that names every setting which is missing or wrong."""
+    try:
+        return Job(source, kind, reads, source_settings(kind, given))
+    except KeyError:
+        known = ", ".join(SETTINGS)
+        raise ConfigurationError(f"{kind} is no kind that is read: choose one of {known}; others push") from None
+    except ValidationError as error:
+        raise ConfigurationError(f"{source or kind}: {told(error)}; see docs/sources") from None
+
+
+def job_of_line(kind: str, url: str, source: str, secret_file: str | None, given: Mapping[str, Any]) -> Job:
+    """A job as the command line tells it: the secret in a file, or in the variable SOURCE_SECRET."""
+    said = {name: value for name, value in given.items() if value is not None and value != {}}
+    needs = SETTINGS.get(kind)
+    if secret_file is not None:
+        said["secret"] = f"file:{secret_file}"
+    elif needs and "secret" in needs.model_fields and (
+        needs.model_fields["secret"].is_required() or os.environ.get(SECRET)
+    ):
+        said["secret"] = f"env:{SECRET}"
+    return job_of(source, kind, url, said)
+
+
+def look(job: Job, settings: Settings) -> list[tuple[str, str, int]]:
+    """What of the last day would count, of one portion: (what, product or reason, number). Nothing is sent."""
+    broker = job.poller(settings).broker
+    portion = next(iter(broker.since(broker.first(datetime.now(UTC) - timedelta(days=1)))), None)
+    found: Counter[tuple[str, str]] = Counter()
+    for record in portion.records if portion else ():
+        try:
+            for one in broker.adapter.translate(record):
+                found[("login", one.product or "") if isinstance(one, Seen) else ("no login", one.why)] += 1
+        except Refusal as refusal:
+            found["refused", refusal.detail] += 1
+    return [(*key, number) for key, number in sorted(found.items())]
+
+
+def run_one(job: Job, settings: Settings, every: float | None, stop: Event) -> bool:
+    """Reads it: once, every so many seconds, or, if it is listened to, until `stop`. Whether nothing was refused."""
+    if isinstance(job.settings, SyslogSettings):
+        from producers.listening.syslog import run_syslog  # it needs the gateway's extra
+
+        folder = settings.home / "sources"
+        return run_syslog(job.source, job.reads, job.settings, folder, settings.kafka, stop, tell)
+    poller = job.poller(settings)
+    return poller.once() if every is None else poller.until(stop, every)
+
+
+def run_all(jobs: list[Job], settings: Settings, stop: Event) -> bool:
+    """Each by itself, side by side, until `stop`. One that cannot go on is told, and costs no other.
+
+    Raises ConfigurationError at once when one cannot be opened.
+    """
+    complete: dict[str, bool] = {}
+
+    def run(job: Job) -> None:
+        every = job.settings.every_seconds if isinstance(job.settings, PolledSettings) else None
+        complete[job.source] = False
+        try:
+            complete[job.source] = run_one(job, settings, every, stop)
+        except RollcallError as error:
+            tell(f"{job.source}: {error}")
+
+    for job in jobs:
+        if isinstance(job.settings, PolledSettings):
+            job.poller(settings)
+    threads = [Thread(target=run, args=(job,), name=job.source) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return all(complete.values())
+
+
+def stopped_by_signals() -> Event:
+    """Set by SIGTERM and SIGINT, for an orderly end."""
+    stop = Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: stop.set())
+    return stop

@@ -1,0 +1,95 @@
+"""One polled source: polls from its watermark on, once or again and again, and backfills."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+from infra.errors import CheckFailed, ConfigurationError, OutOfReach
+from producers.client import LoginProducer
+from producers.polling.brokers import Broker
+from producers.polling.portion import Portion
+from producers.polling.reader import Refusals, Tally, read
+from producers.polling.watermark import Watermark
+from schemas.settings import KafkaSettings
+from schemas.source_settings import PolledSettings
+
+
+def file_name(source: str) -> str:
+    """What the files of a source are called."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", source.strip("/")) or "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Poller:
+    """`folder` is where its watermark and what was refused are kept; `tell` shows an operator's sentence."""
+
+    source: str
+    broker: Broker
+    settings: PolledSettings
+    folder: Path
+    kafka: KafkaSettings
+    tell: Callable[[str], None]
+
+    def once(self) -> bool:
+        """One poll; whether nothing was refused. Raises OutOfReach, CheckFailed or ConfigurationError."""
+        with Watermark(self.folder, file_name(self.source)) as watermark:
+            return self._poll(watermark)
+
+    def until(self, stop: Event, every: float) -> bool:
+        """Polls every so many seconds; a broker or Kafka that does not answer is told, and asked at the next."""
+        complete = True
+        with Watermark(self.folder, file_name(self.source)) as watermark:
+            while not stop.is_set():
+                try:
+                    complete = self._poll(watermark) and complete
+                except (OutOfReach, CheckFailed) as error:
+                    self.tell(f"{self.source}: {error}")
+                stop.wait(every)
+        return complete
+
+    def backfill(self, begin: datetime, end: datetime) -> bool:
+        """Sends the logins of [begin, end) again; the watermark stays. Raises as `once`."""
+        with Watermark(self.folder, file_name(self.source)), LoginProducer(self.kafka) as producer:
+            tally = self._read(producer, None, self.broker.between(begin, end), (begin, end))
+        return self._told(tally, "the watermark stays")
+
+    @property
+    def _rejects(self) -> Path:
+        return self.folder / f"{file_name(self.source)}.rejects"
+
+    def _poll(self, watermark: Watermark) -> bool:
+        if (mark := watermark.mark) is not None:
+            start = mark - timedelta(minutes=self.settings.overlap_minutes)
+        elif self.settings.since is not None:
+            start = self.broker.first(self.settings.since)
+        else:
+            raise ConfigurationError(
+                f"{self.source}: nothing was read yet: name with --since (in the catalogue: since) from when on "
+                f"sessions count, as 2026-10-01"
+            )
+        with LoginProducer(self.kafka) as producer:
+            tally = self._read(producer, watermark, self.broker.since(start))
+        return self._told(tally, f"watermark {tally.mark.isoformat(timespec='seconds') if tally.mark else 'as before'}")
+
+    def _read(
+        self, producer: LoginProducer, watermark: Watermark | None, portions: Iterable[Portion],
+        between: tuple[datetime, datetime] | None = None,
+    ) -> Tally:  # fmt: skip
+        return read(
+            portions, self.broker.adapter, producer, watermark, Refusals(self._rejects), source=self.source,
+            tenant=self.settings.tenant, sku=self.settings.sku, between=between,
+        )  # fmt: skip
+
+    def _told(self, tally: Tally, where: str) -> bool:
+        self.tell(f"{self.source}: {tally.records:,} records read, {tally.sent:,} logins sent; {where}")
+        for why, count in tally.not_logins.most_common():
+            self.tell(f"{self.source}: {count:,} not a login: {why}")
+        if tally.refused:
+            first = tally.first_refusal
+            self.tell(f"{self.source}: {tally.refused:,} refused ({first}); mend and push {self._rejects}")
+        return tally.refused == 0
