@@ -75,17 +75,20 @@ def connections(
 
     Raises CheckFailed when the service gives partial results only, and as Caller does.
     """
-    begin, size = since, portion
+    begin, size, partial = since, portion, 0
     while True:
         found = workspace.rows(_query(begin, until, size))
         if found is None:
-            if size <= SMALLEST:
+            partial += 1
+            if partial >= workspace.tries:
                 raise CheckFailed(
                     f"{workspace.base} gives partial results, even of {size} rows: nothing of them was taken; see the "
                     f"workspace's health, and start again later"
                 )
+            workspace.sleep(min(2.0**partial, 60.0))
             size = max(size // 4, SMALLEST)
             continue
+        partial = 0
         mark = max((_moment(row) for row in found), default=begin)
         if found:
             yield Portion(found, max(mark, begin))
