@@ -15,9 +15,11 @@ from schemas.agreement import Agreement
 from schemas.allowances import Exclusion
 from schemas.calendar import month_name, next_month
 from schemas.catalogue import Catalogue, rules_in_force
+from schemas.identity import canonical
 from schemas.parts import Part, Validity, covers, overlap
 
 P = TypeVar("P", bound=Part)
+EXCLUSIONS_HIT = "exclusions_hit"
 
 
 class Scope(NamedTuple):
@@ -58,11 +60,14 @@ def changes_of_sealed(old: Catalogue, new: Catalogue, sealed: Iterable[tuple[dat
 def _sentence(agreement: str, entry: str, what: str, months: Sequence[date], last: date) -> str:
     first, end = month_name(months[0]), month_name(months[-1])
     free = month_name(next_month(last))
+    begin, until = ("from_month", "to_month") if entry.startswith("the alias") else ("valid_from", "valid_to")
     cure = {
-        "is gone": f"put it back, ended with valid_to: {free}",
-        "is new": f"let it begin with valid_from: {free} (a trial: start)",
-        "is another": f"leave it as it was, end it with valid_to: {free}, and add another from {free} on",
+        "is gone": f"put it back, ended with {until}: {free}",
+        "is new": f"let it begin with {begin}: {free}" + (" (a trial: start)" if begin == "valid_from" else ""),
+        "is another": f"leave it as it was, end it with {until}: {free}, and add another from {free} on",
     }[what]
+    if entry == EXCLUSIONS_HIT:
+        cure = "leave it as it was: it holds for every month"
     span = first if first == end else f"{first} to {end}"
     return f"{agreement} {span} is sealed, and {entry} {what} there: {cure}"
 
@@ -80,6 +85,7 @@ def _only_in(one: Catalogue, other: Catalogue) -> Catalogue:
             "trials": left(one.trials, other.trials),
             "exclusions": left(one.exclusions, other.exclusions),
             "free_users": left(one.free_users, other.free_users),
+            "aliases": left(one.aliases, other.aliases),
         }
     )
 
@@ -93,6 +99,15 @@ def _facts(catalogue: Catalogue, scope: Scope, month: date) -> dict[str, set[obj
     for trial in catalogue.trials:
         if scope.has(trial.tenant) and trial.sku in skus and (days := _clipped(trial.validity, month)):
             found[f"the trial of {trial.sku} by {trial.tenant}"].add(days)
+    found[EXCLUSIONS_HIT].add(catalogue.exclusions_hit)
+    folded = {tenant.id: tenant.fold_case for tenant in catalogue.tenants}
+    for alias in catalogue.aliases:
+        if scope.has(alias.tenant) and covers(*alias.validity, month):
+            names = sorted({canonical(name, folded.get(alias.tenant, True)) for name in alias.same})
+            found[f"the alias of {', '.join(map(repr, names))} of {alias.tenant}"].add(True)
+    for tenant in catalogue.tenants:
+        if scope.has(tenant.id) and tenant.alias_policy.applies(month):
+            found[f"the alias policy of {tenant.id}"].add(True)
     for part, entries in (("exclusion", catalogue.exclusions), ("free user", catalogue.free_users)):
         for entry, days in _in_month(entries, scope, month):
             theirs = frozenset(skus & set(entry.skus)) if entry.skus else None

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from schemas.agreement import Agreement
+from schemas.aliases import Alias, AliasPolicy, ExclusionsHit
 from schemas.allowances import Exclusion, Reasons, Trial
 from schemas.calendar import zone_named
 from schemas.catalogue_pieces import Pieces
@@ -48,6 +49,7 @@ class Tenant(Part):
     name: Text
     domains: list[Text] = Field([], description="UPN suffixes that name the tenant when the event does not")
     fold_case: bool = Field(True, description="two spellings that differ in case are one subject")
+    alias_policy: AliasPolicy = AliasPolicy()
 
 
 class Sku(Part):
@@ -97,6 +99,10 @@ class Catalogue(Part):
     trials: list[Trial] = []
     exclusions: list[Exclusion] = Field([], description="subjects that are not reported")
     free_users: list[Exclusion] = Field([], description="subjects that are shown beside the paid ones")
+    aliases: list[Alias] = Field([], description="names of one person")
+    exclusions_hit: ExclusionsHit = Field(
+        "component", description="of a person with several names: all, or the named one alone"
+    )
     reasons: Reasons = Reasons()
 
 
@@ -158,6 +164,7 @@ def _pieces(value: Mapping[str, Any], faulty: Collection[Path]) -> Pieces:
         tenants=listed("tenants", _TENANT), skus=listed("skus", _SKU), products=listed("products", _PRODUCT),
         agreements=listed("agreements", _AGREEMENT), rules=listed("rules", _RULE), trials=listed("trials", _TRIAL),
         exclusions=listed("exclusions", _EXCLUSION), free_users=listed("free_users", _EXCLUSION),
+        aliases=listed("aliases", _ALIAS),
         reasons=Reasons.model_validate(value.get("reasons", {})) if reasons_hold else None,
         ids={part: ids(part) for part in ("programmes", "tenants", "skus", "agreements")},
     )  # fmt: skip
@@ -165,4 +172,5 @@ def _pieces(value: Mapping[str, Any], faulty: Collection[Path]) -> Pieces:
 
 _TENANT, _SKU, _PRODUCT = TypeAdapter(Tenant), TypeAdapter(Sku), TypeAdapter(Product)
 _AGREEMENT, _TRIAL, _EXCLUSION = TypeAdapter(Agreement), TypeAdapter(Trial), TypeAdapter(Exclusion)
+_ALIAS = TypeAdapter(Alias)
 _RULE: TypeAdapter[Rule] = TypeAdapter(Rule)

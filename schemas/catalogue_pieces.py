@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schemas.agreement import Agreement
+from schemas.aliases import Alias
 from schemas.allowances import Exclusion, Reasons, Trial
 from schemas.rules import Rule
 
@@ -27,6 +28,7 @@ class Pieces:
     trials: Mapping[int, Trial]
     exclusions: Mapping[int, Exclusion]
     free_users: Mapping[int, Exclusion]
+    aliases: Mapping[int, Alias]
     reasons: Reasons | None
     ids: Mapping[str, Set[str]]
     """Of programmes, tenants, skus and agreements, whether they are well-formed or not."""

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from schemas.agreement import Agreement
+from schemas.alias_conflicts import alias_conflicts
 from schemas.allowances import Exclusion, Trial
 from schemas.catalogue_pieces import Pieces
 from schemas.catalogue_text import Fault
@@ -31,6 +32,7 @@ def contradictions(p: Pieces) -> Iterator[Fault]:
     yield from _agreements(p)
     yield from _approvals(p)
     yield from _allowances(p)
+    yield from alias_conflicts(p)
     yield from rule_conflicts(p)
 
 
