@@ -40,6 +40,7 @@ for target, summary in {
     "console.gateway:gateway": "Take login events over HTTP (CloudEvents), and send them to Kafka; its keys.",
     "console.source:source": "Brokers that are asked for their logins: check, run.",
     "console.worker:worker": "Run the dedup job: Kafka in, ClickHouse out.",
+    "console.keys:keys": "The pseudonym keys, each from a month on: show, add.",
     "console.month:counts": "Show the active users of a month per tenant and SKU.",
     "console.month:close": "Close a month: count it exactly, seal it, digest it.",
     "console.month:verify": "Hold a month's seals against their digests and the table.",

@@ -18,8 +18,8 @@ from infra.clickhouse.client import connect, explained
 from infra.errors import CheckFailed, ConfigurationError
 from infra.kafka.control import Written
 from infra.kafka.topics import add_partitions, describe, ensure_topics, too_few_partitions
-from infra.keys import ensure_key
-from infra.secrets import pseudonym_key
+from infra.keys import ensure_keys
+from infra.secrets import pseudonym_keys
 from schemas.settings import Settings
 
 Tell = Callable[[str], None]
@@ -41,12 +41,12 @@ def migrate(settings: Settings, tell: Tell = lambda _: None) -> None:
     Raises ConfigurationError (another key, no catalogue file, a faulty one), CheckFailed (a topic that differs, a
     catalogue file that is not the stored version), OutOfReach (a server), each with the cure.
     """
-    key = pseudonym_key(settings)
+    keys = pseudonym_keys(settings)
     schema.migrate(settings, tell)
     with connect(settings) as client:
         access.grant(settings, client, tell)
         with explained(settings.clickhouse):
-            if ensure_key(client, key):
+            if ensure_keys(client, keys):
                 tell("pseudonym key: its fingerprint is stored; another key will be refused from now on")
         grow_topics(settings, client, tell)
         first_catalogue(settings, client, tell)

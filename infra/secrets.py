@@ -1,24 +1,26 @@
-"""The two secrets that other rooms read: ClickHouse's password and the pseudonym key.
+"""The secrets that other rooms read: ClickHouse's password and the pseudonym keys.
 
-A setting wins over a file. Left out, both come from the folder that `rollcall up` fills for the local stack;
+A setting wins over a file. Left out, they come from the folder that `rollcall up` fills for the local stack;
 `infra.local.secrets` writes it, this module only reads.
 """
 
 from __future__ import annotations
 
-import re
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Final
 
 from infra.errors import ConfigurationError
+from infra.keyring import NEW_KEY, Keys, parse_keys
 from schemas.settings import Settings
 
 CLICKHOUSE_PASSWORD: Final = "clickhouse-password"
 DASHBOARDS_PASSWORD: Final = "dashboards-password"
 PSEUDONYM_KEY: Final = "pseudonym.key"
 
-_HEX_KEY: Final = re.compile(r"[0-9A-Fa-f]{64}")
-_NEW_KEY: Final = "make one: (umask 077; openssl rand -hex 32 > FILE)"
+COMMAND_SECONDS: Final = 30.0
+"""How long the command that gives the keys may take."""
 
 
 def clickhouse_password(settings: Settings) -> str:
@@ -42,19 +44,21 @@ def dashboards_password(settings: Settings) -> str:
     return _password(settings.secrets / DASHBOARDS_PASSWORD, "`rollcall up` makes it for the local stack")
 
 
-def pseudonym_key(settings: Settings) -> bytes:
-    """The 32 bytes that subjects are hashed with: `key`, else `key_file`, else the local stack's file.
+def pseudonym_keys(settings: Settings) -> Keys:
+    """What subjects are hashed with: `key`, else `key_file`, else what `key_command` prints, else the local stack's.
 
-    Raises ConfigurationError when there is none, or when it is not 64 hex digits.
+    Raises ConfigurationError when there is none, or when it is not as `infra.keyring` describes.
     """
     if settings.key is not None:
-        return _key(settings.key.get_secret_value(), "ROLLCALL_KEY")
+        return parse_keys(settings.key.get_secret_value(), "ROLLCALL_KEY")
     if settings.key_file is not None:
-        cure = f"name an existing file in ROLLCALL_KEY_FILE; {_NEW_KEY}"
-        return _key(_read(settings.key_file, "pseudonym key", cure), str(settings.key_file))
+        cure = f"name an existing file in ROLLCALL_KEY_FILE; make one: {NEW_KEY}"
+        return parse_keys(_read(settings.key_file, "pseudonym key", cure), str(settings.key_file))
+    if settings.key_command is not None:
+        return parse_keys(_printed(settings.key_command), "what ROLLCALL_KEY_COMMAND prints")
     file = settings.secrets / PSEUDONYM_KEY
     cure = "run `rollcall up`, which makes one for the local stack, or name yours in ROLLCALL_KEY_FILE"
-    return _key(_read(file, "pseudonym key", cure), str(file))
+    return parse_keys(_read(file, "pseudonym key", cure), str(file))
 
 
 def _password(file: Path, cure: str) -> str:
@@ -64,15 +68,23 @@ def _password(file: Path, cure: str) -> str:
     return password
 
 
-def _key(text: str, place: str) -> bytes:
-    text = text.strip()
-    if not _HEX_KEY.fullmatch(text):
-        # Never shown: a mangled key is still most of a key.
+def _printed(command: str) -> str:
+    """What the command says on standard output; what it says elsewhere is the operator's to see, not ours."""
+    try:
+        words = shlex.split(command)
+        done = subprocess.run(words, stdout=subprocess.PIPE, timeout=COMMAND_SECONDS, check=False)
+    except (OSError, ValueError, IndexError) as error:
         raise ConfigurationError(
-            f"the pseudonym key in {place} is not 64 hex digits ({len(text)} characters read): "
-            f"restore the key that this data was written with, from its backup; for new data, {_NEW_KEY}"
-        )
-    return bytes.fromhex(text)
+            f"ROLLCALL_KEY_COMMAND cannot be run ({getattr(error, 'strerror', None) or error}): write a program and "
+            f"its arguments; it is run without a shell"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise ConfigurationError(
+            f"ROLLCALL_KEY_COMMAND gave no pseudonym key within {COMMAND_SECONDS:.0f} s: run it by hand"
+        ) from None
+    if done.returncode != 0:
+        raise ConfigurationError(f"ROLLCALL_KEY_COMMAND ended with code {done.returncode}: run it by hand")
+    return done.stdout.decode("ascii", "replace")
 
 
 def _read(file: Path, what: str, cure: str) -> str:

@@ -176,8 +176,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".rollcall"), description="where the local stack, its secrets and reports live")
     catalogue: Path = Field(Path("catalogue.yaml"), description="the catalogue file that `migrate` starts from")
-    key: SecretStr | None = Field(None, description="the pseudonym key: 64 hex digits")
-    key_file: Path | None = Field(None, description="file with the pseudonym key; left out: the local stack's")
+    key: SecretStr | None = Field(None, description="the pseudonym keys: 64 hex digits; later ones: , YYYY-MM and 64")
+    key_file: Path | None = Field(None, description="file with the pseudonym keys, a line each; left out: the local's")
+    key_command: str | None = Field(None, description="program and arguments that print the pseudonym keys")
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -1,4 +1,4 @@
-"""Who may do what, on a server that keeps users of its own: roles for the dedup job, the close, dashboards, names.
+"""Who may do what, on a server that keeps users of its own: roles, for a job or a person each.
 
 The embedded engine of the local stack has no users inside; there the local stack's accounts hold (`rollcall` may do
 everything, `dashboards` may only read), and no more than that.
@@ -42,7 +42,8 @@ def grant(settings: Settings, client: Client, tell: Callable[[str], None]) -> No
             else:
                 tell("access: this engine keeps no users inside; the local stack's accounts say who may only read")
         else:
-            tell(f"access: roles {', '.join(f'{c.database}_{r}' for r in ('worker', 'close', 'dashboards', 'names'))}")
+            roles = ("worker", "close", "dashboards", "names", "auditors")
+            tell(f"access: roles {', '.join(f'{c.database}_{role}' for role in roles)}")
 
 
 def grants(c: ClickHouseSettings, active_users: str = FIRST_TABLE) -> Iterator[str]:

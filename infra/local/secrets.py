@@ -29,7 +29,8 @@ def create_secrets(settings: Settings, *, data_exists: bool) -> bool:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     key = folder / PSEUDONYM_KEY
-    if settings.key is None and settings.key_file is None and not key.exists():
+    elsewhere = (settings.key, settings.key_file, settings.key_command)
+    if elsewhere == (None, None, None) and not key.exists():
         if data_exists:
             raise ConfigurationError(
                 f"the pseudonym key {key} is gone, but data that was written with it is there: restore the file "

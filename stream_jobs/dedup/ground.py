@@ -10,8 +10,9 @@ from infra.clickhouse.client import connect, explained
 from infra.clickhouse.migrate import check_schema
 from infra.generation import Generation, in_force
 from infra.kafka.topics import check_topics, describe
-from infra.keys import check_key
-from infra.secrets import pseudonym_key
+from infra.keyring import Keys
+from infra.keys import check_keys
+from infra.secrets import pseudonym_keys
 from schemas.settings import Settings
 
 
@@ -20,18 +21,18 @@ class Ground:
     client: Client
     topic_id: str
     partitions: int
-    key: bytes
+    keys: Keys
     generation: Generation
     """In force when it was looked for."""
 
 
 def find_ground(settings: Settings) -> Ground:
     """Raises RollcallError with the cure when something is not as it must be."""
-    client, key = connect(settings), pseudonym_key(settings)
+    client, keys = connect(settings), pseudonym_keys(settings)
     with explained(settings.clickhouse):
         check_schema(client, settings.clickhouse)
-        check_key(client, key)
+        check_keys(client, keys)
         generation = in_force(client)
     check_topics(settings)
     facts = describe(settings)
-    return Ground(client, facts.topic_id, facts.partitions, key, generation)
+    return Ground(client, facts.topic_id, facts.partitions, keys, generation)

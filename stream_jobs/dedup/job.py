@@ -25,6 +25,7 @@ from infra.clickhouse.client import explained
 from infra.errors import OutOfReach, RollcallError
 from infra.generation import number_in_force
 from infra.kafka.connection import addresses, aiokafka_options, tls_context
+from infra.keys import fingerprints, stored_fingerprints
 from schemas.settings import KafkaSettings, LogSettings, Settings
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.drained import drained
@@ -46,7 +47,7 @@ log = logging.getLogger("rollcall.worker")
 
 STOP_SECONDS = 25.0
 FOLLOW_SECONDS = 2.0
-"""How often a worker looks whether a rebuild has put another generation in force."""
+"""How often a worker looks whether another generation is in force, or another key begins."""
 
 
 def prepare(settings: Settings) -> Ground:
@@ -78,7 +79,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
     meters = Meters()
     meters.introduce(settings, generation.number, group, seat)
     health = Health(settings.worker.stuck_seconds, settings.worker.stall_seconds)
-    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.key, generation.table, meters)
+    pipeline = Pipeline(settings, ground.client, ground.topic_id, ground.keys, generation.table, meters)
     progress = Progress(ground.client, ground.topic_id)
     finished = asyncio.Event()
     source = app.topic(kafka.topic, key_type=bytes, key_serializer="raw", value_type=None, value_serializer=RawCodec())
@@ -136,8 +137,9 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
         await Lookout(kafka, pipeline, health).keep(lambda: app.consumer, lambda: app.should_stop)
 
     @app.task
-    async def follow_generation() -> None:
+    async def follow() -> None:
         """What is still stored into the table of before does no harm: the new group reads it again."""
+        keys = fingerprints(ground.keys)
         while not app.should_stop:
             await asyncio.sleep(FOLLOW_SECONDS)
             with suppress(ClickHouseError, OSError):  # the sink says it when ClickHouse is away
@@ -145,6 +147,9 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
                 if newest != generation.number:
                     leave(EXIT_RESTART, f"a rebuild has put generation {newest} in force, and this worker fills "
                                         f"generation {generation.number}; nothing is lost, start it again")  # fmt: skip
+                if await asyncio.to_thread(stored_fingerprints, ground.client) != keys:
+                    leave(EXIT_RESTART, "another pseudonym key begins, and this worker has those of before; nothing is "
+                                        "lost, start it again with the new one")  # fmt: skip
 
     @app.on_before_shutdown.connect
     async def before_shutdown(app: Any, **_: Any) -> None:

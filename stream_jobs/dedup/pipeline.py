@@ -8,17 +8,19 @@ from __future__ import annotations
 from clickhouse_connect.driver.client import Client
 
 from infra.errors import CheckFailed
+from infra.keyring import Keys
 from infra.lost_offsets import LostOffsets, last_stored, store
+from infra.pseudonyms import MonthlyPseudonyms
 from schemas.calendar import EPOCH, moment_of
 from schemas.settings import Settings
 from stream_jobs.dedup import rows
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.cap import Cap
+from stream_jobs.dedup.erased import Erasures
 from stream_jobs.dedup.failpoints import reach
 from stream_jobs.dedup.fold import Folded, Folder
 from stream_jobs.dedup.meters import Meters
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import Quarantine
 from stream_jobs.dedup.reading import Reading
 from stream_jobs.dedup.sink import Sink
@@ -32,15 +34,16 @@ class Pipeline:
     """
 
     def __init__(
-        self, settings: Settings, client: Client, topic_id: str, key: bytes, table: str, meters: Meters
+        self, settings: Settings, client: Client, topic_id: str, keys: Keys, table: str, meters: Meters
     ) -> None:
         self.topic_id, self.table, self.meters = topic_id, table, meters
         self.events = self.rows_written = self.refused = 0
         self._settings, self._client = settings, client
         self._cache = Cache(settings.worker.cache_entries)
-        self._pseudonyms = Pseudonyms(key)
+        self._pseudonyms = MonthlyPseudonyms(keys)
         self._sink = Sink(client, settings, meters.retried)
         self._reading = Reading(settings, client, topic_id, self._cache, self._sink)
+        self._erasures = Erasures(client, self._sink)
         self._quarantine = Quarantine(settings)
         self._cap = Cap(settings.worker.quarantine_ratio, settings.worker.quarantine_sample)
 
@@ -69,8 +72,9 @@ class Pipeline:
                 await self._sink.patiently("setting events aside", lambda: self._quarantine.set_aside(folded.refused))
             reach("set-aside")
         partition = batch.partition.partition
+        erased = await self._erasures.known()
         with self.meters.timed("columns"):
-            inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache, self.table)
+            inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache, self.table, erased)
         reach("before-insert")
         with self.meters.timed("insert"):
             await self._sink.store(inserts)

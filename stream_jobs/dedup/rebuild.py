@@ -14,6 +14,7 @@ from infra.catalogue import stored_text
 from infra.clickhouse.client import explained
 from infra.errors import CheckFailed, ConfigurationError
 from infra.generation import Generation, of_month
+from infra.pseudonyms import MonthlyPseudonyms
 from schemas.calendar import month_name
 from schemas.quarantine import Origin
 from schemas.settings import Settings
@@ -22,9 +23,9 @@ from stream_jobs.dedup import rebuild_table as tables
 from stream_jobs.dedup import rows
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.cache import Cache
+from stream_jobs.dedup.erased import Erasures
 from stream_jobs.dedup.ground import Ground, find_ground
 from stream_jobs.dedup.places import Places
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.reading import Reading
 from stream_jobs.dedup.rebuild_accept import Tally, Tell, Trial
 from stream_jobs.dedup.rebuild_fold import Judgement, MonthFolder, Resolvers
@@ -126,7 +127,8 @@ async def _read(
     """Folds the extent into the target's table."""
     assert target.month is not None
     client, tolerance = ground.client, settings.worker.future_tolerance_seconds
-    cache, sink, pseudonyms = Cache(settings.worker.cache_entries), Sink(client, settings), Pseudonyms(ground.key)
+    cache, sink = Cache(settings.worker.cache_entries), Sink(client, settings)
+    pseudonyms, erasures = MonthlyPseudonyms(ground.keys), Erasures(client, sink)
     reading = Reading(settings, client, part.topic_id, cache, sink)
     for version in {target.catalogue_version, stands.catalogue_version} - {AS_THE_LOG_SAYS}:
         await reading.catalogues.load(version)
@@ -151,7 +153,8 @@ async def _read(
                 folder.fold(batch)
                 folded = folder.folded
                 reading.passed(partition, folded.controls)
-                await sink.store(b for b in rows.people(folded, pseudonyms, cache, target.table) if len(b))
+                found = rows.people(folded, pseudonyms, cache, target.table, await erasures.known())
+                await sink.store(block for block in found if len(block))
                 rows.learn(folded, cache)
                 tally.counted += folded.counted
                 tally.refused += folded.refused

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from infra.generation import FIRST_TABLE
+from infra.pseudonyms import MonthlyPseudonyms
 from schemas.calendar import moment_of
 from schemas.event import MAX_ID, parse_time
 from schemas.fast import Event
@@ -22,12 +23,13 @@ from schemas.quarantine import State
 from stream_jobs.dedup.cache import Cache, Known
 from stream_jobs.dedup.fold import Folded, Refused
 from stream_jobs.dedup.moment import microseconds
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.replay import Replay
 
 # What ClickHouse's DateTime64(6) holds.
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
 UNKNOWN_SOURCE = "unknown"
+Erased = frozenset[tuple[str, bytes]]
+"""Whose names are stored no more: tenants, and pseudonyms by the first key, whatever key holds in a month."""
 
 
 class Block(NamedTuple):
@@ -42,11 +44,11 @@ class Block(NamedTuple):
 
 
 def blocks(
-    folded: Folded, topic_id: str, partition: int, pseudonyms: Pseudonyms, cache: Cache,
-    table: str = FIRST_TABLE,
+    folded: Folded, topic_id: str, partition: int, pseudonyms: MonthlyPseudonyms, cache: Cache,
+    table: str = FIRST_TABLE, erased: Erased = frozenset(),
 ) -> list[Block]:  # fmt: skip
-    """The inserts of a batch, none of them empty; `table` is the generation's."""
-    names, rows = people(folded, pseudonyms, cache, table)
+    """The inserts of a batch, none of them empty; `table` is the generation's, no name of `erased` is in them."""
+    names, rows = people(folded, pseudonyms, cache, table, erased)
     controls, replayed = _controls(folded, topic_id, partition), counted(folded.counted_replays)
     found = (names, refused(folded.refused), controls, rows, replayed)
     return [block for block in found if len(block)]
@@ -59,7 +61,9 @@ def learn(folded: Folded, cache: Cache) -> None:
             cache.learn(slot, subject, Known(row.days, row.first[0], row.recorded_in))
 
 
-def people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache, table: str) -> tuple[Block, Block]:
+def people(
+    folded: Folded, pseudonyms: MonthlyPseudonyms, cache: Cache, table: str, erased: Erased = frozenset()
+) -> tuple[Block, Block]:
     """The names that may be new, and the rows; either may be empty."""
     months: list[date] = []
     tenants: list[str] = []
@@ -70,19 +74,21 @@ def people(folded: Folded, pseudonyms: Pseudonyms, cache: Cache, table: str) -> 
     closes: list[int] = []
     named: dict[tuple[str, bytes], str] = {}
     for slot, rows in folded.rows.items():
-        tenant, fold_case = slot.tenant, slot.fold_case
+        tenant, fold_case, pseudonym = slot.tenant, slot.fold_case, pseudonyms.at(slot.month).of
         months += [slot.month] * len(rows)
         tenants += [tenant] * len(rows)
         skus += [slot.sku] * len(rows)
         for spelled, row in rows.items():
             name = canonical(spelled, fold_case)
-            subject = pseudonyms.of(tenant, name)
+            subject = pseudonym(tenant, name)
             time, source, event_id = row.first
             subjects.append(subject)
             firsts.append((microseconds(time), source, event_id))
             days.append(row.days)
             closes.append(row.recorded_in)
-            if cache.recall(slot, spelled) is None:
+            if cache.recall(slot, spelled) is None and not (
+                erased and (tenant, pseudonyms.first.of(tenant, name)) in erased
+            ):
                 named[tenant, subject] = name
     names = Block(
         "subject_names", ("tenant", "subject", "name"),

@@ -14,8 +14,8 @@ from infra.clickhouse.migrate import check_schema, placeholders, read_ledger, vi
 from infra.errors import ConfigurationError
 from infra.generation import in_force
 from infra.kafka.topics import describe
-from infra.keys import check_key
-from infra.secrets import pseudonym_key
+from infra.keys import check_keys
+from infra.secrets import pseudonym_keys
 from schemas.settings import Settings
 from stream_jobs.doctor.finding import Said, State
 from stream_jobs.doctor.here import room
@@ -67,9 +67,9 @@ class StoreChecks:
         yield State.ok, f"database {c.database}: all migrations are applied; generation {generation.number}"
 
     def key(self) -> Iterator[Said]:
-        key = pseudonym_key(self._settings)
+        keys = pseudonym_keys(self._settings)
         with explained(self._settings.clickhouse):
-            check_key(self.client, key)
+            check_keys(self.client, keys)
         yield State.ok, "the pseudonym key is the one that the data was written with"
 
     def catalogue(self) -> Iterator[Said]:

@@ -44,7 +44,7 @@ _LIVE = (
     " GROUP BY subject ORDER BY subject LIMIT %(page)s) ORDER BY subject"
 )
 _NAMES = (
-    "SELECT lower(hex(subject)), any(name) FROM subject_names WHERE tenant = %(tenant)s"
+    "SELECT lower(hex(subject)), any(name) FROM known_names WHERE tenant = %(tenant)s"
     " AND subject IN (SELECT toFixedString(unhex(arrayJoin(%(subjects)s)), 16)) GROUP BY subject"
 )
 

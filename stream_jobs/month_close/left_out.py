@@ -34,12 +34,12 @@ _EVERYBODY = (
     " FROM (SELECT arrayJoin(%(trials)s) AS one)) AS t USING (tenant, sku)"
 )
 _BY_NAME = (
-    "SELECT tenant, subject, entry FROM subject_names INNER JOIN (SELECT one.1 AS tenant, one.2 AS name,"
+    "SELECT tenant, subject, entry FROM known_names INNER JOIN (SELECT one.1 AS tenant, one.2 AS name,"
     " toUInt32(one.3) AS entry FROM (SELECT arrayJoin(%(named)s) AS one)) AS e USING (tenant, name)"
     " WHERE tenant IN %(named_tenants)s"
 )
 _BY_PATTERN = (
-    "SELECT tenant, subject, toUInt32({entry}) AS entry FROM subject_names"
+    "SELECT tenant, subject, toUInt32({entry}) AS entry FROM known_names"
     " WHERE tenant = %(tenant_{entry})s AND match(name, %(pattern_{entry})s)"
 )
 _LEFT_OUT = (
@@ -96,7 +96,7 @@ def names_readable(client: Client) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        if error_code(error) != DENIED or "subject_names" not in str(error):
+        if error_code(error) != DENIED or "known_names" not in str(error):
             raise
         raise ConfigurationError(
             f"ClickHouse does not let this account read names, which the catalogue's exclusions and free users and "

@@ -17,10 +17,11 @@ from kafka.errors import KafkaError
 from infra.clickhouse.client import connect
 from infra.errors import RollcallError
 from infra.kafka.connection import admin_client, kafka_python_options
+from infra.keyring import FIRST
 from infra.local.ports import LOOPBACK
 from infra.local.stack import status, up
 from infra.migrate import migrate
-from infra.secrets import pseudonym_key
+from infra.secrets import pseudonym_keys
 from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
@@ -89,7 +90,7 @@ class Arena:
         self.proxied = {"ROLLCALL_CLICKHOUSE_URL": f"http://{LOOPBACK}:{self.proxy.port}"}
         self.crew = Crew(self.settings, folder, WORKER | self.proxied)
         self.logins = Logins(seed, users)
-        self.log = Log(self.settings, self.logins, pseudonym_key(self.settings))
+        self.log = Log(self.settings, self.logins, pseudonym_keys(self.settings).by_month[FIRST])
         self.watcher = Watcher(self.settings, self.log, watch)
         self.acknowledged = State()
         """The fold of every login that Kafka has acknowledged; close numbers left out."""

@@ -18,9 +18,9 @@ from clickhouse_connect.driver.client import Client
 from kafka import KafkaConsumer, TopicPartition
 
 from infra.kafka.connection import kafka_python_options
+from infra.pseudonyms import Pseudonyms
 from schemas.control import CONTROL_TYPE
 from schemas.settings import Settings
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from tests.faults.logins import Login, Logins
 
 Member = tuple[date, str, str, bytes]

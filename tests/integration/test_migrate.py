@@ -13,6 +13,7 @@ from infra.clickhouse.client import connect
 from infra.errors import CheckFailed, ConfigurationError
 from infra.kafka.connection import admin_client, kafka_python_options
 from infra.kafka.topics import describe
+from infra.keyring import FIRST, Keys
 from infra.migrate import migrate
 from infra.waiting import wait_until
 from schemas.settings import Settings
@@ -120,7 +121,7 @@ def test_another_key_is_refused(settings: Settings, client: Client) -> None:
     with pytest.raises(ConfigurationError, match="not the one that this data was written with"):
         migrate(other)
     with pytest.raises(ConfigurationError, match="ROLLCALL_KEY_FILE"):
-        keys.check_key(client, bytes.fromhex("ab" * 32))
+        keys.check_keys(client, Keys({FIRST: bytes.fromhex("ab" * 32)}))
 
 
 def test_new_partitions_start_with_what_holds_now(make_settings: MakeSettings, example_catalogue: str) -> None:

@@ -26,6 +26,9 @@ from infra.errors import CheckFailed
 from infra.generation import FIRST
 from infra.kafka.connection import admin_client, aiokafka_options, kafka_python_options
 from infra.kafka.topics import describe
+from infra.keyring import FIRST as FIRST_MONTH
+from infra.keyring import Keys
+from infra.pseudonyms import MonthlyPseudonyms
 from infra.waiting import wait_until
 from schemas.calendar import parse_month
 from schemas.control import CONTROL_TYPE
@@ -34,7 +37,6 @@ from schemas.quarantine import Origin, Refusal, State
 from schemas.settings import PREFIX, Settings
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.fold import Folded, Refused
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import Quarantine
 from stream_jobs.dedup.rows import blocks
 from stream_jobs.quarantine import desk, replays
@@ -444,7 +446,7 @@ def set_aside(settings: Settings, client: Client, *events: Refused) -> None:
     asyncio.run(sent())
     folded = Folded()
     folded.refused += events
-    [block] = blocks(folded, "topic", 0, Pseudonyms(bytes(32)), Cache(1000))
+    [block] = blocks(folded, "topic", 0, MonthlyPseudonyms(Keys({FIRST_MONTH: bytes(32)})), Cache(1000))
     client.insert(block.table, block.columns, block.names, column_oriented=True)
 
 

@@ -24,13 +24,13 @@ from infra.clickhouse.client import connect
 from infra.generation import Generation, generations, in_force
 from infra.kafka.connection import admin_client, kafka_python_options
 from infra.lost_offsets import lost_offsets
-from infra.secrets import pseudonym_key
+from infra.pseudonyms import MonthlyPseudonyms
+from infra.secrets import pseudonym_keys
 from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
 from schemas.voids import Void, parse_voids
 from stream_jobs.dedup import rebuild, rebuild_accept, rebuild_table
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.rebuild_log import committed_offsets
 from stream_jobs.month_close import close
 from stream_jobs.month_close.barrier import Waiting
@@ -73,7 +73,7 @@ class World:
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.client = settings, connect(settings)
-        self._pseudonyms = Pseudonyms(pseudonym_key(settings))
+        self._pseudonyms = MonthlyPseudonyms(pseudonym_keys(settings)).first
 
     def push(self, users: Iterable[str], month: date = OCTOBER, source: str = "/x", day: int = 5, **data: str) -> None:
         with LoginProducer(self.settings.kafka, pack=1) as producer:

@@ -22,13 +22,13 @@ from infra.kafka.connection import admin_client, kafka_python_options
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.stack import down, status, up
 from infra.migrate import migrate
-from infra.secrets import pseudonym_key
+from infra.pseudonyms import MonthlyPseudonyms
+from infra.secrets import pseudonym_keys
 from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.calendar import month_name
 from schemas.event import read_event
 from schemas.settings import Settings
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from tests.integration.command import environment, rollcall, start
 
 MONTHS = [date(2026, 2, 1), date(2026, 3, 1)]
@@ -67,7 +67,7 @@ def stored(client: Client) -> Sets:
 
 
 def expected(settings: Settings, logins: Simulation) -> Sets:
-    pseudonyms = Pseudonyms(pseudonym_key(settings))
+    pseudonyms = MonthlyPseudonyms(pseudonym_keys(settings)).first
     return {cell: {pseudonyms.of(cell[1], name) for name in names} for cell, names in logins.truth.items()}
 
 

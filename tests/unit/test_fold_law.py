@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.keyring import FIRST, Keys
+from infra.pseudonyms import MonthlyPseudonyms
 from schemas.calendar import day_start, epoch_us, locate, zone_named
 from schemas.catalogue import Catalogue, parse_catalogue
 from schemas.control import ControlRecord, read_control
@@ -24,11 +26,10 @@ from schemas.quarantine import Refusal
 from stream_jobs.dedup import rows
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.fold import RUN, Folded, Folder
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.resolve import Resolver
 from tests.unit.logins import CONTROL, NOW_MS, PACKED, STRUCTURED, TOPIC_ID, Kept, batch, control, law, login, raw
 
-PSEUDONYMS = Pseudonyms(b"k" * 32)
+PSEUDONYMS = MonthlyPseudonyms(Keys({FIRST: b"k" * 32}))
 FLOOR = date(2020, 1, 1)
 TOLERANCE = 600.0
 
@@ -137,7 +138,7 @@ def judged(one: bytes, catalogue: Catalogue) -> tuple[Key, tuple[int, str, str],
     today = month + timedelta(days=day - 1)
     if (sku.valid_from and today < sku.valid_from) or (sku.valid_to and today >= sku.valid_to):
         raise Refusal("sku_not_valid", "")
-    subject = PSEUDONYMS.of(tenant.id, canonical(event.subject, tenant.fold_case))
+    subject = PSEUDONYMS.first.of(tenant.id, canonical(event.subject, tenant.fold_case))
     return (month, tenant.id, sku.id, subject), (us, event.source, event.id), 1 << day
 
 

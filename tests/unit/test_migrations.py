@@ -89,8 +89,18 @@ def test_dashboards_are_granted_every_view_and_nothing_else() -> None:
 
 
 def test_names_are_granted_to_their_role_alone() -> None:
-    readers = [s for s in access.grants(SINGLE) if "subject_names" in s and "SELECT" in s]
+    statements = [s for s in access.grants(SINGLE) if s.startswith("GRANT")]
+    assert not [s for s in statements if "subject_names" in s and "SELECT" in s]
+    readers = [s for s in statements if "known_names" in s]
     assert [s.rsplit(" ", 1)[1] for s in readers] == ["rollcall_names"]
+
+
+def test_looks_at_names_can_be_added_to_by_those_who_look_and_read_by_auditors_alone() -> None:
+    statements = [" ".join(s.split()) for s in access.grants(SINGLE) if "name_lookup" in s]
+    assert statements == [
+        "GRANT INSERT ON `rollcall`.name_lookup_log TO rollcall_names",
+        "GRANT SELECT ON `rollcall`.name_lookups TO rollcall_auditors",
+    ]
 
 
 def test_the_close_is_granted_every_table_that_its_statements_name() -> None:

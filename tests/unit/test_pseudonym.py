@@ -7,7 +7,7 @@ from hashlib import blake2b
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_jobs.dedup.pseudonym import Pseudonyms
+from infra.pseudonyms import Pseudonyms
 from tests.unit.logins import law
 
 KEY = bytes(range(32))

@@ -12,13 +12,14 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.keyring import FIRST, Keys
+from infra.pseudonyms import MonthlyPseudonyms
 from schemas.catalogue import parse_catalogue
 from schemas.control import read_control
 from schemas.quarantine import Origin, State
 from stream_jobs.dedup import rows
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.fold import Folder
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.quarantine import _headers
 from stream_jobs.dedup.resolve import Resolver
 from stream_jobs.quarantine.replays import REPLAYABLE, round_again
@@ -34,7 +35,7 @@ TEXT = """
 FAULTY = parse_catalogue(TEXT)
 MENDED = parse_catalogue(TEXT + "products: [{source: /citrix/tokyo-1, product: Desk, sku: S, tenant: a}]")
 ORIGIN = Origin(TOPIC_ID, 0, 0, 0)
-PSEUDONYMS = Pseudonyms(bytes(32))
+PSEUDONYMS = MonthlyPseudonyms(Keys({FIRST: bytes(32)}))
 
 
 class World:

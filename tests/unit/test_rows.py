@@ -9,6 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from infra.keyring import FIRST, Keys
+from infra.pseudonyms import MonthlyPseudonyms
 from schemas.calendar import epoch_us
 from schemas.catalogue import parse_catalogue
 from schemas.event import MAX_ID
@@ -17,13 +19,12 @@ from stream_jobs.dedup import rows
 from stream_jobs.dedup.batch import Headers
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.fold import Folded, Folder, Refused
-from stream_jobs.dedup.pseudonym import Pseudonyms
 from stream_jobs.dedup.replay import Replay, replay_headers
 from stream_jobs.dedup.resolve import Resolver
 from stream_jobs.dedup.rows import Block, blocks, glimpse
 from tests.unit.logins import NOW_MS, STRUCTURED, TOPIC_ID, Kept, batch, control, law, login, raw
 
-PSEUDONYMS = Pseudonyms(b"k" * 32)
+PSEUDONYMS = MonthlyPseudonyms(Keys({FIRST: b"k" * 32}))
 APPENDED = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 NEVER = datetime(2262, 1, 1, tzinfo=UTC)
 
@@ -72,7 +73,7 @@ def test_no_block_is_empty(job: Job, record: Kept, table: str) -> None:
 
 def test_a_row_to_the_letter(job: Job) -> None:
     found = job.blocks([Kept(7, GOOD), Kept(8, raw(login(subject=" ALICE@customer-a.example", id="0")))])
-    subject = PSEUDONYMS.of("customer-a", "alice@customer-a.example")
+    subject = PSEUDONYMS.first.of("customer-a", "alice@customer-a.example")
     moment = epoch_us(datetime(2026, 10, 31, 14, 59, 59, 123_000, tzinfo=UTC))
     spelled = [("/citrix/tokyo-1", "1"), ("/citrix/tokyo-1", "0")]
     assert lines(found["active_users"]) == [

@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from infra.errors import ConfigurationError
+from infra.keyring import FIRST, Keys
 from infra.local.secrets import create_secrets
-from infra.secrets import clickhouse_password, dashboards_password, pseudonym_key
+from infra.secrets import clickhouse_password, dashboards_password, pseudonym_keys
 from schemas.settings import ClickHouseSettings, Settings
 
 KEY = "0123456789abcdef" * 4
@@ -32,7 +33,7 @@ def test_the_first_up_makes_all_of_them(settings: Settings) -> None:
     files = {file.name: file for file in settings.secrets.iterdir()}
     assert set(files) == {"clickhouse-password", "dashboards-password", "pseudonym.key", "accounts.json"}
     assert {_mode(file) for file in files.values()} == {0o600}
-    assert len(pseudonym_key(settings)) == 32
+    assert len(pseudonym_keys(settings).by_month[FIRST]) == 32
     assert json.loads(files["accounts.json"].read_text()) == {
         "users": {
             "rollcall": {"password": clickhouse_password(settings), "readonly": False},
@@ -77,8 +78,8 @@ def test_settings_win_over_files(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "other.key"
     file.write_text(KEY.upper() + "\n")
     with_file = settings.model_copy(update={"key_file": file})
-    assert pseudonym_key(with_file) == bytes.fromhex(KEY)
-    assert pseudonym_key(with_file.model_copy(update={"key": SecretStr("ff" * 32)})) == b"\xff" * 32
+    assert pseudonym_keys(with_file) == Keys({FIRST: bytes.fromhex(KEY)})
+    assert pseudonym_keys(with_file.model_copy(update={"key": SecretStr("ff" * 32)})).by_month == {FIRST: b"\xff" * 32}
     clickhouse = ClickHouseSettings(password=SecretStr("of my own"))
     assert clickhouse_password(settings.model_copy(update={"clickhouse": clickhouse})) == "of my own"
 
@@ -87,16 +88,16 @@ def test_without_a_stack_the_cure_is_named(settings: Settings) -> None:
     with pytest.raises(ConfigurationError, match=r"clickhouse-password does not exist.*rollcall up"):
         clickhouse_password(settings)
     with pytest.raises(ConfigurationError, match=r"pseudonym\.key does not exist.*rollcall up"):
-        pseudonym_key(settings)
+        pseudonym_keys(settings)
     missing = settings.model_copy(update={"key_file": Path("/nowhere/key")})
     with pytest.raises(ConfigurationError, match=r"/nowhere/key does not exist.*ROLLCALL_KEY_FILE"):
-        pseudonym_key(missing)
+        pseudonym_keys(missing)
 
 
 @pytest.mark.parametrize("bad", ["", KEY[:-1], KEY + "0", KEY[:-1] + "g", "0x" + KEY[2:], KEY[:32] + " " + KEY[32:]])
 def test_a_key_that_is_not_64_hex_digits_is_refused_and_never_shown(settings: Settings, bad: str) -> None:
     with pytest.raises(ConfigurationError, match="not 64 hex digits") as caught:
-        pseudonym_key(settings.model_copy(update={"key": SecretStr(bad)}))
+        pseudonym_keys(settings.model_copy(update={"key": SecretStr(bad)}))
     assert KEY[:16] not in str(caught.value)
 
 
@@ -104,4 +105,4 @@ def test_a_key_file_that_is_no_text_is_refused(settings: Settings, tmp_path: Pat
     file = tmp_path / "binary.key"
     file.write_bytes(b"\xff\xfe" * 32)
     with pytest.raises(ConfigurationError, match="not plain text"):
-        pseudonym_key(settings.model_copy(update={"key_file": file}))
+        pseudonym_keys(settings.model_copy(update={"key_file": file}))

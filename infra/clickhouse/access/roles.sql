@@ -8,6 +8,7 @@ GRANT $on_cluster SELECT, INSERT ON `$database`.$active_users TO ${database}_wor
 GRANT $on_cluster SELECT ON `$database`.generations TO ${database}_worker;
 GRANT $on_cluster INSERT ON `$database`.lost_offsets TO ${database}_worker;
 GRANT $on_cluster INSERT ON `$database`.subject_names TO ${database}_worker;
+GRANT $on_cluster SELECT ON `$database`.subject_erasures TO ${database}_worker;
 GRANT $on_cluster SELECT ON `$database`.subject_keys TO ${database}_worker;
 GRANT $on_cluster SELECT, INSERT ON `$database`.control_places TO ${database}_worker;
 GRANT $on_cluster SELECT ON `$database`.catalogue_versions TO ${database}_worker;
@@ -39,9 +40,16 @@ GRANT $on_cluster SELECT ON `$database`.report_states TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT ON `$database`.other_counts TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.schema_migrations TO ${database}_close;
 
--- Who may see whose pseudonym is whose.
+-- Who may see whose pseudonym is whose. Every command that shows names first says so in the log of look-ups, to which
+-- this role may add, and of which it may read nothing.
 CREATE ROLE IF NOT EXISTS ${database}_names $on_cluster;
-GRANT $on_cluster SELECT ON `$database`.subject_names TO ${database}_names;
+REVOKE $on_cluster SELECT ON `$database`.subject_names FROM ${database}_names;
+GRANT $on_cluster SELECT ON `$database`.known_names TO ${database}_names;
+GRANT $on_cluster INSERT ON `$database`.name_lookup_log TO ${database}_names;
+
+-- Who may see who looked at names.
+CREATE ROLE IF NOT EXISTS ${database}_auditors $on_cluster;
+GRANT $on_cluster SELECT ON `$database`.name_lookups TO ${database}_auditors;
 
 -- Dashboards. `migrate` grants it each view (infra/clickhouse/access.py), and no table.
 CREATE ROLE IF NOT EXISTS ${database}_dashboards $on_cluster

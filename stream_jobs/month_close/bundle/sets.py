@@ -30,7 +30,7 @@ _TEXTS = (
 _NAMES = (
     "SELECT tenant, sku, lower(hex(subject)), name FROM"
     f" (SELECT tenant, sku, subject {_STORED}) AS s LEFT ANY JOIN"
-    " (SELECT tenant, subject, any(name) AS name FROM subject_names WHERE (tenant, subject) IN"
+    " (SELECT tenant, subject, any(name) AS name FROM known_names WHERE (tenant, subject) IN"
     f" (SELECT tenant, subject {_STORED}) GROUP BY tenant, subject) AS n USING (tenant, subject)"
     " ORDER BY tenant, sku, subject"
 )

@@ -151,7 +151,7 @@ class _Look:
     def _fewer(self, name: str) -> dict[Cell, int] | None:
         query = (
             f"SELECT tenant, sku, count() - uniqExact({name}) FROM (SELECT DISTINCT * FROM ({self._ours})) AS counted"
-            " INNER JOIN (SELECT tenant, subject, any(name) AS name FROM subject_names GROUP BY tenant, subject)"
+            " INNER JOIN (SELECT tenant, subject, any(name) AS name FROM known_names GROUP BY tenant, subject)"
             " AS named USING (tenant, subject) GROUP BY tenant, sku"
         )
         try:

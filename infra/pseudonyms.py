@@ -5,7 +5,10 @@ BLAKE2b in its keyed mode is a MAC (RFC 7693); 128 bits of it are the subject.
 
 from __future__ import annotations
 
+from datetime import date
 from hashlib import blake2b
+
+from infra.keyring import FIRST, Keys
 
 
 class Pseudonyms:
@@ -24,3 +27,21 @@ class Pseudonyms:
         digest = scoped.copy()
         digest.update(canonical.encode())
         return digest.digest()
+
+
+class MonthlyPseudonyms:
+    """The pseudonyms of each month, by the key that holds in it."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self.by_start = {start: Pseudonyms(key) for start, key in keys.by_month.items()}
+        """By the month from which each key holds."""
+        self.first = self.by_start[FIRST]
+        self._months: dict[date, Pseudonyms] = {}
+
+    def at(self, month: date) -> Pseudonyms:
+        """Those of a month, given by its first day."""
+        found = self._months.get(month)
+        if found is None:
+            found = self._months[month] = self.by_start[self._keys.from_month(month)]
+        return found

@@ -1,0 +1,75 @@
+"""A new pseudonym key begins at a month's edge: refused within a month, by the wrong key, and while a worker runs."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer
+
+from infra.clickhouse.client import connect
+from infra.errors import CheckFailed, ConfigurationError
+from infra.kafka.connection import kafka_python_options
+from infra.keyring import parse_keys
+from infra.keys import add_key
+from infra.pseudonyms import Pseudonyms
+from infra.waiting import wait_until
+from tests.integration.command import rollcall
+from tests.integration.conftest import MakeSettings
+
+ONE, TWO, THREE = "11" * 32, "22" * 32, "33" * 32
+
+
+def login(time: str) -> bytes:
+    return json.dumps({
+        "specversion": "1.0", "id": time, "source": "/citrix/tokyo-1", "type": "rollcall.login.v1", "time": time,
+        "subject": "alice", "data": {"tenant": "customer-a", "sku": "DAAS-PREM-T1"},
+    }).encode() + b"\n"  # fmt: skip
+
+
+def alice(key: str) -> bytes:
+    return Pseudonyms(bytes.fromhex(key)).of("customer-a", "alice")
+
+
+def test_a_key_begins_at_a_month_s_edge(make_settings: MakeSettings, tmp_path: Path) -> None:
+    ring = tmp_path / "ring"
+    ring.write_text(f"{ONE}\n")
+    settings = make_settings(key_file=ring)
+
+    with connect(settings) as client:
+        client.insert(
+            "active_users", [[date(2026, 3, 1), "customer-a", "DAAS-PREM-T1", alice(ONE), 0]],
+            column_names=["month", "tenant", "sku", "subject", "recorded_in"],
+        )  # fmt: skip
+    late = f"{ONE}\n2026-03 {TWO}\n"
+    with connect(settings) as client, pytest.raises(ConfigurationError, match=r"the earliest month is 2026-04"):
+        add_key(settings, client, parse_keys(late, "here"), date(2026, 3, 1))
+    ring.write_text(late)
+    refused = rollcall(settings, "worker", "--drain")
+    assert (refused.code, "keys add --from-month 2026-03" in refused.err) == (2, True)
+
+    ring.write_text(f"{ONE}\n2026-04 {TWO}\n")
+    with KafkaConsumer(f"{settings.kafka.topic}", **kafka_python_options(settings.kafka),
+                       group_id=f"{settings.kafka.group}-g1") as worker:  # fmt: skip
+        assert wait_until(lambda: worker.poll(timeout_ms=200) is not None and bool(worker.assignment()), 20)
+        with connect(settings) as client, pytest.raises(CheckFailed, match="1 workers run"):
+            add_key(settings, client, parse_keys(ring.read_text(), "here"), date(2026, 4, 1))
+    added = rollcall(settings, "keys", "add", "--from-month", "2026-04")
+    assert added.code == 0, added.err
+    assert rollcall(settings, "keys", "show").code == 0
+
+    # A late login of March by the old key, and April's by the new one: nobody is counted twice.
+    times = ("2026-03-20T12:00:00+09:00", "2026-03-31T23:59:59+09:00", "2026-04-01T00:00:00+09:00")
+    pushed = rollcall(settings, "push", "-", "--format", "cloudevents", stdin=b"".join(login(time) for time in times))
+    assert pushed.code == 0, pushed.err
+    drained = rollcall(settings, "worker", "--drain")
+    assert drained.code == 0, drained.err
+    with connect(settings) as client:
+        stored = client.query("SELECT DISTINCT month, subject FROM active_users").result_rows
+        assert set(stored) == {(date(2026, 3, 1), alice(ONE)), (date(2026, 4, 1), alice(TWO))}
+        with pytest.raises(ConfigurationError, match=r"key from 2026-04.*is not given"):
+            add_key(settings, client, parse_keys(ONE, "here"), date(2026, 5, 1))
+        with pytest.raises(ConfigurationError, match=r"from 2026-04 is not the one"):
+            add_key(settings, client, parse_keys(f"{ONE}\n2026-04 {THREE}", "here"), date(2026, 4, 1))
