@@ -77,6 +77,7 @@ class LogAnalyticsServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a reader that was killed
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.trust = f"http://127.0.0.1:{self._server.server_port}"
         self.base = f"{self.trust}/v1/workspaces/{WORKSPACE}"

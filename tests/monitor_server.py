@@ -65,6 +65,7 @@ class MonitorServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a reader that was killed
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         self.base, self.trust = f"{self.address}/monitorodata", f"{self.address}/cctrustoauth2"

@@ -30,7 +30,12 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="faults whose name has this in it; may be repeated")
     parser.add_argument("--lanes", type=int, default=2, help="Rollcalls that are hurt side by side")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="a soak instead")
+    parser.add_argument("--readers", type=int, metavar="ROUNDS", help="kill -9 of every source's reader instead")
     chosen = parser.parse_args()
+    if chosen.readers:
+        from tests.faults.readers import report
+
+        return report(chosen.readers)
     for library in ("clickhouse_connect", "kafka"):  # servers are away on purpose
         logging.getLogger(library).setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack and its file system are taken down then too

@@ -18,6 +18,7 @@ from producers.adapters.horizon import HorizonAdapter
 from producers.polling.database import Query, engine_of, guacamole, horizon, rows
 from producers.polling.reader import Refusals, Tally, read
 from producers.polling.watermark import Watermark
+from tests.broker_database import guacamole_tables, horizon_tables
 from tests.polled import FileSender
 
 TOKYO = AdapterOptions(ZoneInfo("Asia/Tokyo"))
@@ -27,16 +28,8 @@ TOKYO = AdapterOptions(ZoneInfo("Asia/Tokyo"))
 def engine(tmp_path: Path) -> Engine:
     engine = engine_of(f"sqlite:///{tmp_path}/broker.db")
     with engine.begin() as broker:
-        broker.execute(text(
-            "CREATE TABLE guacamole_connection_history (history_id INTEGER PRIMARY KEY, user_id INTEGER, username TEXT "
-            "NOT NULL, remote_host TEXT, connection_id INTEGER, connection_name TEXT NOT NULL, sharing_profile_id "
-            "INTEGER, sharing_profile_name TEXT, start_date DATETIME NOT NULL, end_date DATETIME)"
-        ))  # fmt: skip
-        broker.execute(text(
-            "CREATE TABLE h_event (EventID INTEGER, EventType TEXT, Severity TEXT, Time DATETIME, UserSID TEXT, "
-            "DesktopId TEXT)"
-        ))  # fmt: skip
-        broker.execute(text("CREATE TABLE h_event_data (EventID INTEGER, Name TEXT, Type INTEGER, StrValue TEXT)"))
+        guacamole_tables(broker)
+        horizon_tables(broker)
     return engine
 
 
