@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -29,7 +29,7 @@ from bench.planning import (
     span,
     table,
 )
-from stream_jobs.dedup.cache import Cache, Known, Slot
+from stream_jobs.dedup.cache import Cache, Slot, mark
 
 USERS: Final = 4_000
 DAYS: Final = 3
@@ -39,7 +39,7 @@ STEP: Final = 20
 """Seconds. What is told of the backlog is as exact as that."""
 BATCH: Final = 40_000
 _HOURS: Final = range(24)
-_FIRST: Final = timedelta(0)
+_FIRST_US: Final = 0
 
 
 class Login(NamedTuple):
@@ -162,8 +162,8 @@ def _work(
                 slot, subject = worker.slots[login.sku], str(login.user)
                 on = int(login.at // 86_400)
                 known = worker.cache.recall(slot, subject)
-                if known is None or not known.days & 1 << on:
-                    worker.cache.learn(slot, subject, Known(1 << on, _FIRST, 0))
+                if known is None or not known & 1 << on:
+                    worker.cache.learn(slot, subject, mark(slot.origin, _FIRST_US, 1 << on), 0)
                     outcome.rows[on] += scale
                     rows, new = rows + 1, new + 1
                     time -= scale * CPU_PER_ROW

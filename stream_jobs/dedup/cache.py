@@ -2,39 +2,61 @@
 
 The memory is bounded. When its young half is full the old half is forgotten and the young one grows old; a row that
 is met again becomes young. Forgetting costs a redundant row, never a count.
+
+What is known of a row is one small number, its *mark*: the first whole minute behind its first event, above the days
+on which it is active. An event has a *stamp*, a number of the same kind: the minute at which its clock hour began. It
+changes nothing of the row if `mark & bit and stamp > mark`: its day is there, and it lies behind the first event.
 """
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import NamedTuple
+from datetime import date
+
+from schemas.calendar import EPOCH
+
+_SHIFT = 32
+_DAYS = (1 << _SHIFT) - 1
+_MINUTE_US = 60_000_000
 
 
-class Known(NamedTuple):
-    """A lower bound of a stored row: it is at least as low, as early, as full as this."""
+def origin(month: date) -> int:
+    """Where a month's minutes are counted from: a day before it begins in UTC, and so before it begins anywhere.
 
-    days: int
-    """Bit d is set: active on day d of the month."""
-    first: timedelta
-    """The first event's time, since the epoch."""
-    recorded_in: int
+    `month` is its first day; the result is a minute since the epoch.
+    """
+    return (month.toordinal() - EPOCH.toordinal() - 1) * 1440
 
-    def join(self, other: Known) -> Known:
-        return Known(self.days | other.days, min(self.first, other.first), min(self.recorded_in, other.recorded_in))
+
+def stamp(origin: int, minute: int) -> int:
+    """Of an event at that minute since the epoch, or later."""
+    return minute - origin + 1 << _SHIFT
+
+
+def mark(origin: int, first_us: int, days: int) -> int:
+    """Of a row: its first event in epoch microseconds, and a bit for each of its days."""
+    return first_us // _MINUTE_US + 1 - origin << _SHIFT | days
+
+
+def joined(one: int, other: int) -> int:
+    """What two marks of the same row say together."""
+    return min(one >> _SHIFT, other >> _SHIFT) << _SHIFT | (one | other) & _DAYS
 
 
 class Slot:
-    """The rows of one (month, tenant, SKU), by the subject as it was spelled.
+    """The rows of one (month, tenant, SKU): their marks, by the subject as it was spelled.
 
     `fold_case` is part of what a spelling means, so a catalogue that changes it has slots of its own.
     """
 
-    __slots__ = ("fold_case", "month", "old", "sku", "tenant", "young")
+    __slots__ = ("closed", "fold_case", "month", "old", "origin", "sku", "tenant", "young")
 
     def __init__(self, month: date, tenant: str, sku: str, fold_case: bool) -> None:
         self.month, self.tenant, self.sku, self.fold_case = month, tenant, sku, fold_case
-        self.young: dict[str, Known] = {}
-        self.old: dict[str, Known] = {}
+        self.young: dict[str, int] = {}
+        self.old: dict[str, int] = {}
+        self.origin = origin(month)
+        self.closed = 0
+        """The greatest close number that a row was learned with; an event before that close may change one."""
 
 
 class Cache:
@@ -52,26 +74,27 @@ class Cache:
             found = self._slots[key] = Slot(*key)
         return found
 
-    def recall(self, slot: Slot, subject: str) -> Known | None:
+    def recall(self, slot: Slot, subject: str) -> int | None:
         """What is known of a row; what was about to be forgotten is young again."""
         known = slot.young.get(subject)
         if known is None and (known := slot.old.pop(subject, None)) is not None:
             self._enter(slot, subject, known)
         return known
 
-    def learn(self, slot: Slot, subject: str, stored: Known) -> None:
+    def learn(self, slot: Slot, subject: str, stored: int, recorded_in: int) -> None:
         """A row that ClickHouse has acknowledged, joined with what was known of it."""
+        slot.closed = max(slot.closed, recorded_in)
         if (known := slot.young.get(subject)) is not None:
-            slot.young[subject] = known.join(stored)
+            slot.young[subject] = joined(known, stored)
         elif (known := slot.old.pop(subject, None)) is not None:
-            self._enter(slot, subject, known.join(stored))
+            self._enter(slot, subject, joined(known, stored))
         else:
             self._enter(slot, subject, stored)
 
     def __len__(self) -> int:
         return sum(len(slot.young) + len(slot.old) for slot in self._slots.values())
 
-    def _enter(self, slot: Slot, subject: str, known: Known) -> None:
+    def _enter(self, slot: Slot, subject: str, known: int) -> None:
         slot.young[subject] = known
         self._young += 1
         if self._young >= self._half:

@@ -25,9 +25,9 @@ from schemas.quarantine import Origin, Refusal
 from stream_jobs.dedup.batch import Batch, Headers, Record
 from stream_jobs.dedup.cache import Slot
 from stream_jobs.dedup.decode import Item, content_type, read_carefully
-from stream_jobs.dedup.moment import EPOCHS, since_epoch
+from stream_jobs.dedup.moment import OFFSETS, clock_at, hour_of, since_epoch
 from stream_jobs.dedup.replay import Replay, read_replay
-from stream_jobs.dedup.resolve import Cell, Day, Resolver
+from stream_jobs.dedup.resolve import Cell, Place, Resolver
 
 RUN = 128
 """Records of one event each that are checked at once; one odd record sends its run through one by one."""
@@ -74,8 +74,19 @@ class Folded:
         self.controls: list[PlacedControl] = []
         self.events: Counter[str] = Counter()
         """Events by source, replays left out; what no source can be read of is `unknown`."""
+        self.heard: set[tuple[str, int]] = set()
+        """Sources, with the clock hours (`moment`) in which events of theirs took place; replays are left out."""
         self.decode_seconds = 0.0
         """What of the fold's time the fast reader took."""
+
+    def count(self, events: Sequence[Login], hours: Sequence[int]) -> None:
+        """Notes who has been heard of; `hours` are the events' clock hours."""
+        sources = list(map(_source, events))
+        self.events.update(sources)
+        if hours and hours.count(hours[0]) == len(hours):
+            self.heard.update([(source, hours[0]) for source in set(sources)])
+        else:
+            self.heard.update(zip(sources, hours, strict=True))
 
     def add(self, slot: Slot, subject: str, days: int, first: tuple[timedelta, str, str], recorded_in: int) -> None:
         """Joins one event into its row."""
@@ -132,36 +143,42 @@ class Folder:
     def _take(self, events: Sequence[Login], horizon: timedelta) -> list[int]:
         """The hot loop: folds what is plain, and returns the indices of what is not."""
         left: list[int] = []
-        epochs, cells, close, add = EPOCHS, self._resolver.cells, self._close, self.folded.add
+        hours: list[int] = []
+        cells, close, add = self._resolver.cells, self._close, self.folded.add
         plain = type(events[0]) is PlainEvent  # all of them are, or none
+        clock: object = ...
         for index, event in enumerate(events):
             data, time, subject = event.data, event.time, event.subject
-            since = time - epochs[time.tzinfo]
-            if since > horizon:
+            if time.tzinfo is not clock:
+                clock, offset = time.tzinfo, OFFSETS[time.tzinfo]
+                epoch, base = offset.epoch, offset.base
+                last, minute = clock_at(horizon, offset)
+            hour = base + time.toordinal() * 24 + time.hour
+            hours.append(hour)
+            if hour >= last and (hour > last or time.minute >= minute) and time - epoch > horizon:
                 left.append(index)
                 continue
             cell = cells.get((data.tenant, data.sku)) if plain else None
             if cell is None and (cell := self._cell(event)) is None:
                 left.append(index)
                 continue
-            day = cell.quarters.get(since.days * 96 + since.seconds // 900)
-            if day is None and (day := self._day(cell, since)) is None:
+            place = cell.hours.get(hour)
+            if place is None and (place := self._place(cell, time - epoch, hour)) is None:
                 left.append(index)
                 continue
-            month, bit = day
+            month, bit, stamp = place
             slot = cell.months.get(month)
-            if slot is None and (slot := self._slot(cell, month, since)) is None:
+            if slot is None and (slot := self._slot(cell, month, time - epoch)) is None:
                 left.append(index)
                 continue
             known = slot.young.get(subject)
-            if known is not None:
-                days, first, recorded_in = known
-                if days & bit and since > first and close >= recorded_in:
-                    continue
-            add(slot, subject, bit, (since, event.source, event.id), close)
-        self.folded.events.update(map(_source, events))
-        for index in left:  # counted when they are read again
-            self.folded.events[events[index].source] -= 1
+            if known is None or not known & bit or stamp <= known or close < slot.closed:
+                add(slot, subject, bit, (time - epoch, event.source, event.id), close)
+        if left:  # they are counted when they are read again
+            gone = set(left)
+            hours = [hour for index, hour in enumerate(hours) if index not in gone]
+            events = [event for index, event in enumerate(events) if index not in gone]
+        self.folded.count(events, hours)
         return left
 
     def _cell(self, event: Login) -> Cell | None:
@@ -169,9 +186,9 @@ class Folder:
             return self._resolver.cell(event)
         return None
 
-    def _day(self, cell: Cell, since: timedelta) -> Day | None:
+    def _place(self, cell: Cell, since: timedelta, hour: int) -> Place | None:
         with suppress(Refusal):
-            return cell.day(since)
+            return cell.zone.place(since, hour)
         return None
 
     def _slot(self, cell: Cell, month: int, since: timedelta) -> Slot | None:
@@ -221,7 +238,8 @@ class Folder:
             cell = self._resolver.cell(event)
             if time > self._horizon(record.timestamp):  # first: a calendar has no room for the year 9999
                 raise Refusal("in_the_future", "the time lies beyond the append time by more than the tolerance")
-            slot, bit = cell.place(time)
+            hour = hour_of(event.time)
+            slot, bit = cell.place(time, hour)
         except Refusal as refusal:
             origin = Origin(self._topic_id, self._partition, record.offset, item.place)
             self.folded.refused.append(Refused(
@@ -233,7 +251,7 @@ class Folder:
         if replay:
             self.folded.counted_replays.append(replay)
         else:
-            self.folded.events[event.source] += 1
+            self.folded.count([event], [hour])
 
     def _control(self, record: Record) -> None:
         """From here on the log reads otherwise."""

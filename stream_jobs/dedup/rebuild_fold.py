@@ -17,7 +17,7 @@ from stream_jobs.dedup.batch import Batch, Record
 from stream_jobs.dedup.cache import Slot
 from stream_jobs.dedup.decode import Item, content_type
 from stream_jobs.dedup.fold import Folded, Folder, Refused
-from stream_jobs.dedup.moment import since_epoch
+from stream_jobs.dedup.moment import hour_of, since_epoch
 from stream_jobs.dedup.reading import Opening
 from stream_jobs.dedup.replay import Replay
 from stream_jobs.dedup.resolve import Resolver
@@ -133,6 +133,6 @@ class MonthFolder(Folder):
             cell = self._before.cell(event)
             if time > self._horizon(refused.append_ms):
                 return False
-            return cell.place(time)[0].month == self._judgement.month
+            return cell.place(time, hour_of(event.time))[0].month == self._judgement.month
         except Refusal:
             return False

@@ -1,11 +1,12 @@
 """What an event counts for, by one catalogue version: tenant, SKU, and the month and day in the programme's zone.
 
 Pure and deterministic: the same event under the same version always resolves alike. Places in time are looked up by
-quarter of an hour, since (almost) every zone's days begin on one.
+the hour that the event's clock shows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from msgspec import UNSET
@@ -15,39 +16,50 @@ from schemas.catalogue import Catalogue, Sku, Tenant
 from schemas.fast import Login
 from schemas.identity import canonical, domain_of
 from schemas.quarantine import Refusal
-from stream_jobs.dedup.cache import Cache, Slot
-from stream_jobs.dedup.moment import microseconds, quarter_of
+from stream_jobs.dedup.cache import Cache, Slot, origin, stamp
+from stream_jobs.dedup.moment import first_minute, microseconds
 
-Day = tuple[int, int]
-"""A month (counted from year 0) and the bit of a day in it."""
+_QUARTER_US = 900_000_000
+_MINUTE_US = 60_000_000
+_HOUR_US = 4 * _QUARTER_US
+
+
+Place = tuple[int, int, int]
+"""Where in a programme's calendar an event falls: a month (counted from year 0), the bit of a day in it (1 << the day),
+and a stamp (`cache`)."""
 
 
 class Zone:
-    """The days of a time zone, found once for each quarter of an hour: (almost) every zone's days begin on one."""
+    """The days of a time zone, found once for each hour that a clock can show."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, floor: int) -> None:
         self.info = zone_named(name)
-        self.quarters: dict[int, Day] = {}
-        """The days found so far, by `moment.quarter_of`."""
+        self.hours: dict[int, Place] = {}
+        """The clock hours found so far (`moment`) that lie within one day, none of them before the floor."""
+        self._floor = floor
 
-    def day(self, since: timedelta) -> Day:
-        """The day of a time since the epoch."""
-        quarter = quarter_of(since)
-        found = self.quarters.get(quarter)
-        if found is None:
-            first = self._locate(quarter * _QUARTER_US)
-            if first == self._locate((quarter + 1) * _QUARTER_US - 1):
-                self.quarters[quarter] = found = first
-            else:  # a day begins inside of it
-                found = self._locate(microseconds(since))
-        return found
-
-    def _locate(self, us: int) -> Day:
+    def place(self, since: timedelta, hour: int) -> Place:
+        """The place of a time since the epoch within a clock hour. Raises Refusal: before the floor."""
+        us = microseconds(since)
+        if us < self._floor:  # first: a calendar has no room for the year 1
+            raise Refusal("before_floor", "the time lies before the setting worker.floor")
         month, day = locate(us, self.info)
-        return month.year * 12 + month.month - 1, 1 << day
+        place = month.year * 12 + month.month - 1, 1 << day, stamp(origin(month), first_minute(hour))
+        start = first_minute(hour) * _MINUTE_US
+        if start >= self._floor and all(locate(edge, self.info) == (month, day) for edge in _edges(start)):
+            self.hours[hour] = place
+        return place
 
 
-_QUARTER_US = 900_000_000
+def _edges(start: int) -> Iterator[int]:
+    """The first and last microseconds of an hour, and of the quarters in it: a day hardly begins elsewhere.
+
+    Clocks that are put back just behind midnight show a day for a minute, and the day before again.
+    """
+    yield start
+    for quarter in range(start + -start % _QUARTER_US, start + _HOUR_US, _QUARTER_US):
+        yield from (quarter - 1, quarter) if quarter > start else ()
+    yield start + _HOUR_US - 1
 
 
 class Cell:
@@ -55,28 +67,21 @@ class Cell:
 
     def __init__(self, tenant: Tenant, sku: Sku, zone: Zone, floor: int, cache: Cache) -> None:
         self.zone = zone
-        self.quarters = zone.quarters
-        """The days found so far, none of them before the floor, which is a day's start in UTC and so a quarter's."""
+        self.hours = zone.hours
         self.months: dict[int, Slot] = {}
         """The slots of months in which the SKU is valid from start to end."""
         self._tenant, self._sku, self._cache = tenant, sku, cache
         start = day_start(sku.valid_from, zone.info) if sku.valid_from else floor
-        self._floor, self._start = floor, max(floor, start)
+        self._start = max(floor, start)
         self._end = day_start(sku.valid_to, zone.info) if sku.valid_to else None
 
-    def place(self, since: timedelta) -> tuple[Slot, int]:
-        """The slot and the bit of the day of a time since the epoch. Raises Refusal as `day` and `slot` do."""
-        month, bit = self.day(since)
+    def place(self, since: timedelta, hour: int) -> tuple[Slot, int]:
+        """The slot and the bit of the day of a time since the epoch, in its clock hour. Raises Refusal."""
+        month, bit, _ = self.hours.get(hour) or self.zone.place(since, hour)
         return self.slot(month, since), bit
 
-    def day(self, since: timedelta) -> Day:
-        """The day of a time since the epoch. Raises Refusal: before the floor."""
-        if microseconds(since) < self._floor:  # first: a calendar has no room for the year 1
-            raise Refusal("before_floor", "the time lies before the setting worker.floor")
-        return self.zone.day(since)
-
     def slot(self, month: int, since: timedelta) -> Slot:
-        """The slot of a time that `day` let pass, in its month. Raises Refusal: the SKU is not valid then."""
+        """The slot of a time that has its place in this month. Raises Refusal: the SKU is not valid then."""
         us = microseconds(since)
         if us < self._start or (self._end is not None and us >= self._end):
             raise Refusal("sku_not_valid", f"SKU {self._sku.id} is not valid on that day")
@@ -97,11 +102,11 @@ class Resolver:
         """The cells met so far, by the tenant and the SKU that an event names."""
         self._tenants = {tenant.id: tenant for tenant in catalogue.tenants}
         self._skus = {sku.id: sku for sku in catalogue.skus}
-        zones = {name: Zone(programme.time_zone) for name, programme in catalogue.programmes.items()}
+        self._floor = epoch_us(datetime(floor.year, floor.month, floor.day, tzinfo=UTC))
+        zones = {name: Zone(programme.time_zone, self._floor) for name, programme in catalogue.programmes.items()}
         self._zones = {sku.id: zones[sku.programme] for sku in catalogue.skus}
         self._products = {(p.source, p.product): p for p in catalogue.products}
         self._domains = {canonical(d): tenant.id for tenant in catalogue.tenants for d in tenant.domains}
-        self._floor = epoch_us(datetime(floor.year, floor.month, floor.day, tzinfo=UTC))
         self._cache = cache
 
     def cell(self, event: Login) -> Cell:

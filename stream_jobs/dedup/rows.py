@@ -20,7 +20,7 @@ from schemas.event import MAX_ID, parse_time
 from schemas.fast import Event
 from schemas.identity import canonical
 from schemas.quarantine import State
-from stream_jobs.dedup.cache import Cache, Known
+from stream_jobs.dedup.cache import Cache, mark
 from stream_jobs.dedup.fold import Folded, Refused
 from stream_jobs.dedup.moment import microseconds
 from stream_jobs.dedup.replay import Replay
@@ -58,7 +58,7 @@ def learn(folded: Folded, cache: Cache) -> None:
     """Tells the cache what ClickHouse has acknowledged."""
     for slot, rows in folded.rows.items():
         for subject, row in rows.items():
-            cache.learn(slot, subject, Known(row.days, row.first[0], row.recorded_in))
+            cache.learn(slot, subject, mark(slot.origin, microseconds(row.first[0]), row.days), row.recorded_in)
 
 
 def people(

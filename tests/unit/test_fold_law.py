@@ -26,6 +26,7 @@ from schemas.quarantine import Refusal
 from stream_jobs.dedup import rows
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.fold import RUN, Folded, Folder
+from stream_jobs.dedup.moment import first_minute
 from stream_jobs.dedup.resolve import Resolver
 from tests.unit.logins import CONTROL, NOW_MS, PACKED, STRUCTURED, TOPIC_ID, Kept, batch, control, law, login, raw
 
@@ -298,6 +299,11 @@ def test_each_event_is_told_of_once(case: tuple[Log, random.Random]) -> None:
             assert folded.events.total() + len(folded.refused) == len(events)
             assert len({refused.origin for refused in folded.refused}) == len(folded.refused)
             assert [c.record for c in folded.controls] == [e for e in entries if isinstance(e, ControlRecord)]
+            refused = {refused.raw for refused in folded.refused}
+            heard = [read_event(event) for event in events if event not in refused]
+            assert {(source, first_minute(hour)) for source, hour in folded.heard} == {
+                (one.source, epoch_us(one.time) // 60_000_000 - one.time.minute) for one in heard
+            }
 
 
 def test_what_is_stored_and_remembered_is_not_written_again() -> None:

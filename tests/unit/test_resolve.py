@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from schemas.event import read_event
 from schemas.fast import Event, fast_form
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.cache import Cache
-from stream_jobs.dedup.moment import since_epoch
+from stream_jobs.dedup.moment import hour_of, since_epoch
 from stream_jobs.dedup.resolve import Resolver
 from tests.unit.logins import login, raw
 
@@ -48,7 +48,7 @@ def event(data: dict[str, Any], subject: str = "alice", source: str = "/one", ti
 
 def resolved(found: Resolver, one: Event) -> tuple[str, str, date, int]:
     """Tenant, SKU, month and day."""
-    slot, bit = found.cell(one).place(since_epoch(one.time))
+    slot, bit = found.cell(one).place(since_epoch(one.time), hour_of(one.time))
     return slot.tenant, slot.sku, slot.month, bit.bit_length() - 1
 
 
@@ -144,11 +144,16 @@ def test_the_floor_is_a_day_in_utc() -> None:
         ("T", "Asia/Tokyo", "2026-10-31T15:00:00+00:00"),
     ],
 )
-def test_days_found_by_the_quarter_hour_are_those_of_the_calendar(sku: str, zone: str, around: str) -> None:
+@pytest.mark.parametrize("clock", [0, 540, -150, 345, -719, 17])
+def test_days_found_by_the_clock_s_hour_are_those_of_the_calendar(
+    sku: str, zone: str, around: str, clock: int
+) -> None:
+    """In whatever offset, in minutes, the broker's clock is."""
     found, middle = resolver(), epoch_us(datetime.fromisoformat(around))
+    offset = timezone(timedelta(minutes=clock))
     minutes = [middle + minute * 60_000_000 + tick for minute in range(-100, 101) for tick in (-1, 0, 30_000_000)]
     for us in minutes + minutes[::-1]:
-        one = event({"tenant": "a", "sku": sku}, time=moment_of(us).isoformat())
+        one = event({"tenant": "a", "sku": sku}, time=moment_of(us).astimezone(offset).isoformat())
         assert resolved(found, one)[2:] == locate(us, zone_named(zone))
 
 
@@ -158,7 +163,8 @@ def test_folding_that_changes_between_versions_has_rows_of_its_own_in_the_cache(
     unfolded = resolver(CATALOGUE.replace("büro.example]}", "büro.example], fold_case: false}"), cache)
     one = event({"tenant": "a", "sku": "T"})
     (first, _), (second, _), (again, _) = (
-        found.cell(one).place(since_epoch(one.time)) for found in (folded, unfolded, resolver(cache=cache))
+        found.cell(one).place(since_epoch(one.time), hour_of(one.time))
+        for found in (folded, unfolded, resolver(cache=cache))
     )
     assert (first.fold_case, second.fold_case) == (True, False)
     assert first is again
@@ -170,4 +176,4 @@ def test_a_look_up_is_remembered_by_what_the_event_names() -> None:
     one = event({"tenant": "a", "sku": "T"})
     assert found.cell(one) is found.cell(event({"tenant": "a", "sku": "T"}, "bob@sub.a.example", "/two"))
     assert found.cells[one.data.tenant, one.data.sku] is found.cell(one)
-    assert found.cell(one).place(timedelta(microseconds=epoch_us(one.time)))[0].month == OCTOBER
+    assert found.cell(one).place(since_epoch(one.time), hour_of(one.time))[0].month == OCTOBER
