@@ -41,6 +41,7 @@ for target, summary in {
     "console.source:source": "Brokers that are asked for their logins: check, run.",
     "console.worker:worker": "Run the dedup job: Kafka in, ClickHouse out.",
     "console.keys:keys": "The pseudonym keys, each from a month on: show, add.",
+    "console.subject:subject": "A person's rights: export, erase; who looked at names.",
     "console.month:counts": "Show the active users of a month per tenant and SKU.",
     "console.month:close": "Close a month: count it exactly, seal it, digest it.",
     "console.month:verify": "Hold a month's seals against their digests and the table.",

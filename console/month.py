@@ -12,6 +12,7 @@ from console.output import Format, show, tell
 from console.reporting import agreements_of, now
 from infra.clickhouse.client import connect, explained
 from infra.errors import CheckFailed
+from infra.lookups import Asker
 from schemas.calendar import month_name
 from schemas.close import Count
 from schemas.settings import load_settings
@@ -98,12 +99,14 @@ def verify(
 def explain(
     month: Month, tenant: str, sku: str, subject: str | None = None, /, *,
     all: Annotated[bool, Parameter(negative="", help="also those that are left out, with the reason")] = False,
-    names: Annotated[bool, Parameter(negative="", help="say who they are; needs the right to read names")] = False,
+    names: Annotated[bool, Parameter(negative="", help="say who they are; needs the right to, and is kept")] = False,
+    reason: Annotated[str, Parameter(help="why names are looked at; kept with it")] = "",
     format: Format = "table",
 ) -> None:  # fmt: skip
     """Show who is behind a number: the counted subjects (pseudonyms), each with its first login."""
     explanation = explain_cell(
-        load_settings(), month_of(month), tenant, sku, subject, everybody=all, names=names
+        load_settings(), month_of(month), tenant, sku, subject, everybody=all,
+        names=Asker(account(), "explain", reason) if names else None,
     )
     seal = explanation.seal
     if seal is None:

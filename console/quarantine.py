@@ -13,8 +13,10 @@ from console.arguments import month_of
 from console.output import Format, show, tell
 from infra.clickhouse.client import connect, explained
 from infra.errors import ConfigurationError
+from infra.lookups import Asker
 from schemas.quarantine import REASONS, Origin, State
 from schemas.settings import Settings, load_settings
+from stream_jobs.month_close.report.who import account
 from stream_jobs.quarantine import desk
 
 quarantine = App(name="quarantine", help="Events that were set aside: list, show, replay, waive, lift.")
@@ -57,10 +59,10 @@ def list_(
 
 
 @quarantine.command(name="show")
-def show_(origin: str, /) -> None:
-    """Show one event with its bytes and headers as they came. Names of people are in them."""
+def show_(origin: str, /, *, reason: Annotated[str, Parameter(help="why; kept with the look")] = "") -> None:
+    """Show one event with its bytes and headers as they came. Names of people are in them: the look is kept."""
     settings, client = _connected()
-    shown = desk.show(settings, client, _origin(origin))
+    shown = desk.show(settings, client, _origin(origin), Asker(account(), "quarantine show", reason))
     entry = shown.entry
     meanings = {str(reason): meaning for reason, meaning in REASONS.items()}
     tell(f"{entry.state.name}, {entry.reason}: {meanings.get(entry.reason, '')}; {entry.detail}")

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.client import Client
 from infra.clickhouse.client import explained
 from infra.errors import CheckFailed, ConfigurationError
 from infra.generation import in_force
-from infra.kafka.connection import admin_client, kafka_python_options
+from infra.kafka.group import members
 from infra.keyring import FIRST, Keys
 from schemas.calendar import month_name, next_month
 from schemas.settings import Settings
@@ -89,7 +89,7 @@ def add_key(settings: Settings, client: Client, keys: Keys, month: date) -> bool
         if month in stored:
             return False
         _refuse_begun(client, month)
-        if running := _workers(settings, client):
+        if running := members(settings.kafka, in_force(client).group(settings.kafka)):
             raise CheckFailed(
                 f"{running} workers run, with the keys of before: stop them all, run this again, then start them with "
                 f"the new key"
@@ -130,18 +130,6 @@ def _refuse_begun(client: Client, month: date) -> None:
             f"{month_name(month)}: the earliest month is {free}; write {free} in the key's line, then `rollcall keys "
             f"add --from-month {free}`"
         )
-
-
-def _workers(settings: Settings, client: Client) -> int:
-    """How many are in the group that fills the table in force."""
-    from kafka.errors import GroupIdNotFoundError
-
-    group = in_force(client).group(settings.kafka)
-    with admin_client(kafka_python_options(settings.kafka)) as admin:
-        try:
-            return len(admin.describe_groups([group])[group]["members"])
-        except GroupIdNotFoundError:
-            return 0
 
 
 def _store(client: Client, month: date, printed: str) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
-from infra import catalogue
+from infra import catalogue, erasures
 from infra.clickhouse import access
 from infra.clickhouse import migrate as schema
 from infra.clickhouse.client import connect, explained
@@ -48,6 +48,8 @@ def migrate(settings: Settings, tell: Tell = lambda _: None) -> None:
         with explained(settings.clickhouse):
             if ensure_keys(client, keys):
                 tell("pseudonym key: its fingerprint is stored; another key will be refused from now on")
+            if swept := erasures.sweep(client, settings.clickhouse):
+                tell(f"names: {swept} that were stored again while they were being erased are taken out")
         grow_topics(settings, client, tell)
         first_catalogue(settings, client, tell)
 

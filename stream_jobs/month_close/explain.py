@@ -16,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 from infra.clickhouse.client import connect, explained, utc
 from infra.errors import ConfigurationError
 from infra.generation import in_force
+from infra.lookups import Asker, keep
 from schemas.calendar import month_name
 from schemas.close import CountedSubject, Seal
 from schemas.settings import Settings
@@ -60,13 +61,14 @@ class Explanation:
 
 def explain(
     settings: Settings, month: date, tenant: str, sku: str, subject: str | None = None, *, everybody: bool = False,
-    names: bool = False, page: int = PAGE,
+    names: Asker | None = None, page: int = PAGE,
 ) -> Explanation:  # fmt: skip
     """The counted subjects of the newest seal, or of the table where the month is not closed.
 
-    `subject` is 32 hex digits, or the first few. With `everybody` those too that the seal leaves out, with `names` who
-    they are. Raises ConfigurationError when `subject` is none, when neither the catalogue nor the month knows the
-    tenant or the SKU, and with the page, when the account may not read names.
+    `subject` is 32 hex digits, or the first few. With `everybody` those too that the seal leaves out. `names` asks who
+    they are, which is kept page by page, before the names are read. Raises ConfigurationError when `subject` is none,
+    when neither the catalogue nor the month knows the tenant or the SKU, and with the page, when the account may not
+    read names or keep that it does.
     """
     prefix = (subject or "").lower()
     if len(prefix) > _FULL or prefix.strip("0123456789abcdef"):
@@ -115,7 +117,7 @@ def _has_rows(client: Client, month: date, tenant: str, sku: str) -> bool:
 
 
 def _pages(
-    settings: Settings, client: Client, query: str, parameters: dict[str, Any], first: str, names: bool
+    settings: Settings, client: Client, query: str, parameters: dict[str, Any], first: str, names: Asker | None
 ) -> Iterator[list[CountedSubject]]:
     after, comparison = first, ">="
     while True:
@@ -123,7 +125,7 @@ def _pages(
             rows = client.query(
                 query.replace("{from}", comparison), parameters={**parameters, "after": after}, settings=IN_ORDER
             ).result_rows
-            known = _names(client, parameters["tenant"], [row[0] for row in rows]) if names and rows else {}
+            known = _names(client, names, parameters, [row[0] for row in rows]) if names and rows else {}
         found = [
             CountedSubject(subject=s, first_login=utc(t), source=source, id=id, reason=reason, name=known.get(s))
             for s, t, source, id, reason in rows
@@ -135,7 +137,9 @@ def _pages(
         after, comparison = found[-1].subject, ">"
 
 
-def _names(client: Client, tenant: str, subjects: list[str]) -> dict[str, str]:
+def _names(client: Client, asker: Asker, cell: dict[str, Any], subjects: list[str]) -> dict[str, str]:
+    tenant = cell["tenant"]
+    keep(client, asker, len(subjects), tenant=tenant, sku=cell["sku"], month=cell["month"])
     with names_readable(client):
         found = client.query(_NAMES, parameters={"tenant": tenant, "subjects": subjects}, settings=IN_ORDER).result_rows
     return dict(found)

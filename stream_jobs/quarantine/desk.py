@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import explained
 from infra.errors import CheckFailed
+from infra.lookups import Asker, keep
 from schemas.quarantine import Origin, State
 from schemas.settings import Settings
 from stream_jobs.dedup.batch import Headers
@@ -59,15 +60,18 @@ def summary(client: Client, *, month: date | None = None) -> list[Tally]:
     return entries.tallies(client, Selection(month=month))
 
 
-def show(settings: Settings, client: Client, origin: Origin) -> Shown:
+def show(settings: Settings, client: Client, origin: Origin, asker: Asker) -> Shown:
     """The entry with its bytes from `logins.quarantine`. Clear names of people are in them: show it to the operator.
 
-    Raises CheckFailed when there is no such entry, or the topic no longer holds it; OutOfReach without a server.
+    The look is kept before they are read. Raises CheckFailed when there is no such entry, or the topic no longer holds
+    it; ConfigurationError when the account may not keep the look; OutOfReach without a server.
     """
     with explained(settings.clickhouse):
         entry = next(entries.listed(client, Selection((origin,))), None)
     if entry is None:
         raise CheckFailed(f"no event {origin} was ever set aside; `rollcall quarantine list` has those that were")
+    with explained(settings.clickhouse):
+        keep(client, asker, 1)
     # A replay that was counted left no record of its number.
     newest = entry.replay - (entry.state is State.counted)
     found: Kept | None = None

@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from infra import catalogue as stored
 from infra.clickhouse.client import connect
+from infra.lookups import Asker
 from schemas.catalogue import parse_catalogue
 from schemas.close import Seal
 from schemas.identity import canonical
@@ -278,4 +279,4 @@ def test_explain_shows_who_counts_and_who_is_left_out_and_who_they_are(world: Wo
 
     assert shown() == {("03", "", None)}
     assert shown(everybody=True) == {("03", "", None), ("03", "excluded:administration", None)}
-    assert shown(everybody=True, names=True) == {("03", "", "bob"), ("03", "excluded:administration", "adm-1")}
+    assert shown(everybody=True, names=Asker("tester", "a test")) == {("03", "", "bob"), ("03", "excluded:administration", "adm-1")}

@@ -28,6 +28,7 @@ from infra.kafka.connection import admin_client, aiokafka_options, kafka_python_
 from infra.kafka.topics import describe
 from infra.keyring import FIRST as FIRST_MONTH
 from infra.keyring import Keys
+from infra.lookups import Asker
 from infra.pseudonyms import MonthlyPseudonyms
 from infra.waiting import wait_until
 from schemas.calendar import parse_month
@@ -42,6 +43,7 @@ from stream_jobs.dedup.rows import blocks
 from stream_jobs.quarantine import desk, replays
 from stream_jobs.quarantine.topic import scan
 
+ASKER = Asker("tester", "a test")
 REPOSITORY = Path(__file__).parents[2]
 WORKER_SECONDS = 90
 LONG_AGO = datetime(2000, 1, 2, tzinfo=UTC)
@@ -326,15 +328,15 @@ def test_show_gives_bytes_and_headers_as_they_came(settings: Settings, client: C
     [in_array] = send(settings, [(packed(raw("x"), b'{"a" : 1}'), typed(BATCH))], partition=2)
     drain(settings)
     topic_id = describe(settings).topic_id
-    shown = desk.show(settings, client, Origin(topic_id, 3, whole_record.offset, 0))
+    shown = desk.show(settings, client, Origin(topic_id, 3, whole_record.offset, 0), ASKER)
     assert (shown.value, list(shown.headers)) == (data, [*binary("shown"), ("traceparent", b"00-1")])
     assert shown.entry.reason == "unknown_sku"
     assert shown.entry.source == "/citrix/tokyo-1"
     assert shown.entry.event_time == datetime(2025, 3, 15, 3, tzinfo=UTC)
-    element = desk.show(settings, client, Origin(topic_id, 2, in_array.offset, 1))
+    element = desk.show(settings, client, Origin(topic_id, 2, in_array.offset, 1), ASKER)
     assert (element.value, list(element.headers)) == (b'{"a" : 1}', list(typed(STRUCTURED)))
     with pytest.raises(CheckFailed, match=r"no event .* was ever set aside"):
-        desk.show(settings, client, Origin(topic_id, 0, 12345, 0))
+        desk.show(settings, client, Origin(topic_id, 0, 12345, 0), ASKER)
 
 
 def test_a_replay_after_the_catalogue_was_mended_counts_in_the_events_own_month(
@@ -428,7 +430,7 @@ def test_what_came_compressed_and_large_goes_both_ways(settings: Settings, clien
     assert counted(client) == spelled(["good"])
     [entry] = desk.list_entries(client)
     assert entry.reason == "unknown_product"
-    assert desk.show(settings, client, entry.origin).value == big
+    assert desk.show(settings, client, entry.origin, ASKER).value == big
     assert desk.replay(settings, client, desk.Selection(), print).sent == 1
     drain(settings)
     [entry] = desk.list_entries(client)
@@ -469,7 +471,7 @@ def test_what_the_topics_do_not_have_or_take_is_reported(settings: Settings, cli
     states = {e.origin.offset: e.state for e in desk.list_entries(client)}
     assert states == {1: State.replayed, 2: State.quarantined, 3: State.quarantined}
     with pytest.raises(CheckFailed, match="no longer holds"):
-        desk.show(settings, client, gone)
+        desk.show(settings, client, gone, ASKER)
     assert [each.value for each in log(settings)] == [b"small"]
     # An origin that was sent and never arrived may be sent again, under the same number.
     assert desk.replay(settings, client, desk.Selection((Origin("topic", 0, 1, 0),)), print).sent == 1

@@ -17,6 +17,7 @@ from infra.catalogue import stored_text
 from infra.clickhouse.client import explained
 from infra.errors import CheckFailed, ConfigurationError
 from infra.generation import Generation, generations
+from infra.lookups import Asker, keep
 from schemas.calendar import month_name
 from schemas.close import Seal
 from schemas.ledger import Entry
@@ -66,12 +67,14 @@ def file_name(agreement: str, month: date, revision: int) -> str:
 
 
 def make_bundle(
-    settings: Settings, client: Client, month: date, agreement: str, revision: int, file: Path, *, names: bool = False
-) -> Made:
+    settings: Settings, client: Client, month: date, agreement: str, revision: int, file: Path, *,
+    names: Asker | None = None,
+) -> Made:  # fmt: skip
     """Writes the zip of the revision's newest draft; it stands in place of `file` once it is complete.
 
-    The same evidence gives the same bytes. With `names` it says who the pseudonyms are. Raises CheckFailed when the
-    stored set is not the seal's, ConfigurationError when the file cannot be written or names may not be read.
+    The same evidence gives the same bytes. `names` asks that it says who the pseudonyms are, which is kept before they
+    are read. Raises CheckFailed when the stored set is not the seal's, ConfigurationError when the file cannot be
+    written, or names may not be read, or it cannot be kept that they are.
     """
     with explained(settings.clickhouse):
         evidence = _gather(client, month, agreement, revision)
@@ -106,12 +109,12 @@ def _gather(client: Client, month: date, agreement: str, number: int) -> _Eviden
     return _Evidence(report, stored, revision, entries, seal, catalogue, rebuilds)
 
 
-def _write(settings: Settings, client: Client, evidence: _Evidence, pack: Pack, *, names: bool) -> Made:
+def _write(settings: Settings, client: Client, evidence: _Evidence, pack: Pack, *, names: Asker | None) -> Made:
     e, report, revision, seal = evidence, evidence.report, evidence.revision, evidence.seal
     catalogue, withheld = (e.catalogue, 0) if names else without_people(e.catalogue)
     sha256 = hashlib.sha256(e.catalogue.encode()).hexdigest()
     file = file_name(report.agreement, report.month, report.revision)
-    contents = Contents(report, revision, file, sha256, withheld, names, bool(e.rebuilds))
+    contents = Contents(report, revision, file, sha256, withheld, names is not None, bool(e.rebuilds))
     pack.put(README, readme(contents).encode())
     pack.put("report.json", e.stored)
     for form in FORMS:
@@ -130,14 +133,16 @@ def _write(settings: Settings, client: Client, evidence: _Evidence, pack: Pack, 
         pack.put("approval/statement.sig", revision.signature.encode())
         pack.put("approval/allowed_signers", "".join(f"{line}\n" for line in revision.allowed_signers).encode())
     if names:
-        _put_names(settings, client, seal, pack)
+        _put_names(settings, client, seal, pack, names)
     _put_left_out(settings, client, seal, pack)
     subjects = _put_subjects(settings, client, seal, files, pack)
     return Made(revision, subjects, pack.finish(), withheld)
 
 
-def _put_names(settings: Settings, client: Client, seal: Seal, pack: Pack) -> None:
+def _put_names(settings: Settings, client: Client, seal: Seal, pack: Pack, asker: Asker) -> None:
     stored = sizes(seal)
+    with explained(settings.clickhouse):
+        keep(client, asker, sum(stored.values()), month=seal.month)
     with pack.member("names.csv", _ROW * sum(stored.values())) as out:
         out.write(tables.header(tables.NAMES))
         for rows in sets.names(settings.clickhouse, client, seal, stored):
