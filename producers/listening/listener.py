@@ -21,6 +21,8 @@ DATAGRAMS: Final = 20_000
 """That wait for their turn."""
 RECEIVE_BYTES: Final = 8 << 20
 """Asked of the system for datagrams that were not fetched yet; it may give less."""
+ACCEPT_SECONDS: Final = 0.1
+"""At the end, for those that the system has connected already."""
 CLOSE_SECONDS: Final = 3.0
 Take = Callable[[Sequence[bytes]], Awaitable[None]]
 
@@ -45,6 +47,7 @@ class Streams:
 
     async def close(self) -> None:
         """Returns when what was read is safe, at the latest CLOSE_SECONDS after the last sender was told."""
+        await asyncio.sleep(ACCEPT_SECONDS)
         if self._server is not None:
             self._server.close()
         for writer in self._open.values():

@@ -230,7 +230,7 @@ def syslog_reader(folder: Path, rounds: int, seed: int = 6) -> Outcome:
                 listener.kill()
             listener.join()
             kills += listener.exitcode == -9
-        stored = [int(event["subject"].removeprefix("S-1-5-21-")) for event in _spooled(folder)]
+        stored = [int(event["subject"].removeprefix("S-1-5-21-")) for event in spooled(folder)]
         assert set(stored) == set(range(max(stored, default=-1) + 1)), "something between is missing"
         lost = at - len(set(stored))
         assert lost <= WINDOW, "the sender of this test remembers too little"
@@ -251,7 +251,7 @@ def _connected(port: int) -> Iterator[socket.socket]:
             time.sleep(0.01)
 
 
-def _spooled(folder: Path) -> list[dict[str, Any]]:
+def spooled(folder: Path) -> list[dict[str, Any]]:
     spool = Spool(folder / "source.spool", 1 << 30)
     found = []
     while (segment := spool.oldest()) is not None:
