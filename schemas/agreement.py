@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AnyHttpUrl, Field
 
-from schemas.parts import Address, Channel, Day, FirstOfMonth, Id, Part, Severity, Text, Validity
+from schemas.parts import Address, Channel, Day, FirstOfMonth, Id, Part, Text, Validity
 from schemas.ssh import checked_key, checked_signer
 
 Language = Literal["en", "ja", "nl"]
@@ -119,7 +119,9 @@ class Agreement(Part):
     approval: Approval = Approval()
     submission: Submission | None = Field(None, description="left out: a person sends it and says so")
     reminders: Reminders = Reminders()
-    sources_blocking: Severity = Field("warning", description="severity of a source that fell silent in the month")
+    silent_sources: Literal["warn", "block"] = Field(
+        "warn", description="a declared source that fell silent in the month, or has not answered the close"
+    )
 
     @property
     def first_month(self) -> date:

@@ -22,6 +22,7 @@ from schemas.catalogue_text import CatalogueError, Fault, Path, read_document
 from schemas.contradictions import contradictions
 from schemas.parts import Channel, Day, Deployment, Id, Part, Text, Unit, Validity, covers
 from schemas.rules import LicenceModel, Rule, Segment
+from schemas.source_declared import DeclaredSource
 
 __all__ = [
     "Catalogue", "CatalogueError", "Product", "Programme", "Sku", "Tenant", "parse_catalogue", "rules_in_force",
@@ -103,6 +104,7 @@ class Catalogue(Part):
     exclusions_hit: ExclusionsHit = Field(
         "component", description="of a person with several names: all, or the named one alone"
     )
+    sources: list[DeclaredSource] = Field([], description="what is expected to send; others may send too")
     reasons: Reasons = Reasons()
 
 
@@ -164,7 +166,7 @@ def _pieces(value: Mapping[str, Any], faulty: Collection[Path]) -> Pieces:
         tenants=listed("tenants", _TENANT), skus=listed("skus", _SKU), products=listed("products", _PRODUCT),
         agreements=listed("agreements", _AGREEMENT), rules=listed("rules", _RULE), trials=listed("trials", _TRIAL),
         exclusions=listed("exclusions", _EXCLUSION), free_users=listed("free_users", _EXCLUSION),
-        aliases=listed("aliases", _ALIAS),
+        aliases=listed("aliases", _ALIAS), sources=listed("sources", _SOURCE),
         reasons=Reasons.model_validate(value.get("reasons", {})) if reasons_hold else None,
         ids={part: ids(part) for part in ("programmes", "tenants", "skus", "agreements")},
     )  # fmt: skip
@@ -172,5 +174,5 @@ def _pieces(value: Mapping[str, Any], faulty: Collection[Path]) -> Pieces:
 
 _TENANT, _SKU, _PRODUCT = TypeAdapter(Tenant), TypeAdapter(Sku), TypeAdapter(Product)
 _AGREEMENT, _TRIAL, _EXCLUSION = TypeAdapter(Agreement), TypeAdapter(Trial), TypeAdapter(Exclusion)
-_ALIAS = TypeAdapter(Alias)
+_ALIAS, _SOURCE = TypeAdapter(Alias), TypeAdapter(DeclaredSource)
 _RULE: TypeAdapter[Rule] = TypeAdapter(Rule)

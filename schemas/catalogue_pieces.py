@@ -10,6 +10,7 @@ from schemas.agreement import Agreement
 from schemas.aliases import Alias
 from schemas.allowances import Exclusion, Reasons, Trial
 from schemas.rules import Rule
+from schemas.source_declared import DeclaredSource
 
 if TYPE_CHECKING:
     from schemas.catalogue import Product, Programme, Sku, Tenant
@@ -29,6 +30,7 @@ class Pieces:
     exclusions: Mapping[int, Exclusion]
     free_users: Mapping[int, Exclusion]
     aliases: Mapping[int, Alias]
+    sources: Mapping[int, DeclaredSource]
     reasons: Reasons | None
     ids: Mapping[str, Set[str]]
     """Of programmes, tenants, skus and agreements, whether they are well-formed or not."""

@@ -19,6 +19,7 @@ from schemas.identity import canonical
 from schemas.parts import overlap
 from schemas.rule_conflicts import rule_conflicts
 from schemas.rules import Rule
+from schemas.source_conflicts import source_conflicts
 from schemas.ssh import read_signer
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def contradictions(p: Pieces) -> Iterator[Fault]:
     yield from _approvals(p)
     yield from _allowances(p)
     yield from alias_conflicts(p)
+    yield from source_conflicts(p)
     yield from rule_conflicts(p)
 
 
