@@ -1,0 +1,118 @@
+"""A name is erased: it stays gone whatever comes again, and the closed month still verifies; export says what is left."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from infra import erasures
+from infra.clickhouse.client import connect
+from infra.errors import ConfigurationError
+from infra.keyring import FIRST, Keys
+from infra.lookups import Asker, lookups
+from infra.migrate import migrate
+from infra.pseudonyms import MonthlyPseudonyms
+from schemas.settings import Settings
+from stream_jobs.subjects.erase import erase
+from tests.integration.command import rollcall
+from tests.integration.conftest import MakeSettings
+
+ALICE, BOB = "zq7alice@customer-a.example", "zq7bob@customer-a.example"
+ONE, TWO = "11" * 32, "22" * 32
+SKU = "DAAS-PREM-T1"
+
+
+def login(user: str, month: str, **changes: Any) -> bytes:
+    event = {
+        "specversion": "1.0", "id": f"{len(user)}-{month}", "source": "/citrix/tokyo-1", "type": "rollcall.login.v1",
+        "time": f"{month}-15T12:00:00+09:00", "subject": user, "data": {"tenant": "customer-a", "sku": SKU},
+    }  # fmt: skip
+    return json.dumps(event | changes).encode() + b"\n"
+
+
+def count(settings: Settings, *logins: bytes) -> None:
+    pushed = rollcall(settings, "push", "-", "--format", "cloudevents", stdin=b"".join(logins))
+    assert pushed.code == 0, pushed.err
+    drained = rollcall(settings, "worker", "--drain")
+    assert drained.code == 0, drained.err
+
+
+def names(client: Client, table: str = "subject_names") -> set[str]:
+    return {name for (name,) in client.query(f"SELECT name FROM {table}").result_rows}
+
+
+def test_an_erased_name_stays_gone_and_counts_verify(make_settings: MakeSettings, tmp_path: Any) -> None:
+    """By two keys, from April on the second; the name comes again live, by a rebuild, and by a replay."""
+    ring = tmp_path / "ring"
+    ring.write_text(f"{ONE}\n2026-04 {TWO}\n")
+    settings = make_settings(key_file=ring, kafka={"partitions": 1})
+    by_month = MonthlyPseudonyms(Keys({FIRST: bytes.fromhex(ONE), date(2026, 4, 1): bytes.fromhex(TWO)}))
+    alice = [pseudonyms.of("customer-a", ALICE) for pseudonyms in by_month.by_start.values()]
+    unknown = login(ALICE, "2026-03", data={"tenant": "customer-a", "sku": "UNKNOWN"})
+    count(settings, login(ALICE, "2026-03"), login(BOB, "2026-03"), unknown)
+    closed = rollcall(settings, "close", "2026-03", "--drain", "--format", "csv")
+    assert closed.out.endswith(f"{SKU},2\n"), closed.err
+
+    with connect(settings) as client:
+        assert names(client) == {ALICE, BOB}
+        done = rollcall(settings, "subject", "erase", "customer-a", ALICE.upper(), "--reason", "asked on 1 April")
+        assert (done.code, "1 stored names taken out" in done.err) == (0, True), done.err
+        days = settings.kafka.retention_days + 7  # Kafka's segments last a week
+        until = datetime.now(UTC) + timedelta(days=days)
+        assert f"Kafka topic {settings.kafka.topic}, until {until:%Y-%m-%d} at the latest" in done.err
+        assert names(client) == {BOB}
+        assert ALICE not in done.out + done.err
+        assert client.query("SELECT DISTINCT reason FROM subject_erasures").result_rows == [("asked on 1 April",)]
+        assert {bytes(s) for (s,) in client.query("SELECT subject FROM subject_erasures").result_rows} == set(alice)
+
+        # It comes again: late and by the next key; a month read anew; out of the quarantine.
+        fixed = settings.catalogue.with_name("fixed.yaml")
+        fixed.write_text(settings.catalogue.read_text().replace("products:", "  - {id: UNKNOWN, name: x, programme: "
+                         "citrix-csp, family: x, deployment: cloud}\nproducts:"))  # fmt: skip
+        assert rollcall(settings, "catalogue", "apply", str(fixed)).code == 0
+        assert rollcall(settings, "quarantine", "replay").code == 0
+        count(settings, login(ALICE, "2026-03", id="again"), login(ALICE, "2026-04"), login(BOB, "2026-04"))
+        rebuilt = rollcall(settings, "rebuild", "2026-03", "--accept", "--reason", "a test")
+        assert rebuilt.code == 0, rebuilt.err
+        assert names(client) == {BOB}
+        assert client.query("SELECT count() FROM active_users WHERE month = '2026-04-01'").result_rows == [(2,)]
+        verified = rollcall(settings, "verify", "2026-03")
+        assert "NO" not in verified.out, verified.out + verified.err
+
+        # A worker that did not know yet: the name is shown to nobody, and the next migrate takes it out.
+        client.insert("subject_names", [["customer-a", alice[0], ALICE]], column_names=["tenant", "subject", "name"])
+        assert (names(client), names(client, "known_names")) == ({ALICE, BOB}, {BOB})
+        named = rollcall(settings, "explain", "2026-03", "customer-a", SKU, "--names", "--format", "csv")
+        assert (ALICE in named.out, BOB in named.out) == (False, True), named.err
+        told: list[str] = []
+        migrate(settings.model_copy(update={"catalogue": fixed}), told.append)
+        assert (names(client), any("1 that were stored again" in line for line in told)) == ({BOB}, True)
+
+        exported = rollcall(settings, "subject", "export", "customer-a", ALICE, "--reason", "her right")
+        assert exported.code == 0, exported.err
+        found = json.loads(exported.out)
+        assert [each["subject"] for each in found["pseudonyms"]] == [subject.hex() for subject in alice]
+        assert (found["name_stored"], [each["reason"] for each in found["erased"]]) == ([], ["asked on 1 April"])
+        active = {(each["month"], each["sku"]): each for each in found["active"]}
+        assert set(active) == {("2026-03", SKU), ("2026-03", "UNKNOWN"), ("2026-04", SKU)}
+        assert active["2026-03", SKU]["days"] == ["2026-03-15"]
+        assert [(e["month"], e["revision"], e["counted"]) for e in found["seals"]] == [("2026-03", 1, True)]
+        assert len(found["quarantine"]) == 1
+        assert [each["where"] for each in found["also_kept"]][:2] == [
+            f"Kafka topic {settings.kafka.topic}", f"Kafka topic {settings.kafka.quarantine_topic}"]  # fmt: skip
+        looks = [(look.command, look.subjects, look.reason) for look in lookups(client, limit=10)]
+        assert looks == [("subject export", 1, "her right"), ("explain", 3, ""), ("subject erase", 1, "asked on 1 April")]
+
+
+def test_who_cannot_be_erased_is_told(settings: Settings, client: Client) -> None:
+    asker = Asker("tester", "subject erase", " ")
+    with pytest.raises(ConfigurationError, match="say why"):
+        erase(settings, client, "customer-a", ALICE, asker, datetime.now(UTC))
+    asker = Asker("tester", "subject erase", "a test")
+    with pytest.raises(ConfigurationError, match="no catalogue has a tenant customer-x"):
+        erase(settings, client, "customer-x", ALICE, asker, datetime.now(UTC))
+    assert erasures.sweep(client, settings.clickhouse) == 0
