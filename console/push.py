@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import date as Date
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ def push(
     tenant: str | None = None, sku: str | None = None, source: str | None = None,
     zone: Annotated[str | None, Parameter(help="time zone of times without an offset, as Asia/Tokyo")] = None,
     year: Annotated[int | None, Parameter(help="year of the first line, where the source has none")] = None,
+    date: Annotated[str | None, Parameter(help="instances: of which day the inventory is, as 2026-10-31")] = None,
     raw: Annotated[bool, Parameter(negative="", help="send lines as they are, unchecked")] = False,
 ) -> int:  # fmt: skip
     """Push login events from files (plain or .gz, - for standard input) into Kafka.
@@ -48,7 +50,7 @@ def push(
     options = SourceOptions(
         format or ("map" if map else "cloudevents"), _columns(columns), tenant, sku, source, zone, year, raw,
         parse_login_map(read_text(map), os.path.basename(map)) if map else None, policies(policy),
-        parse_inventory(read_text(inventory), os.path.basename(inventory)) if inventory else None,
+        parse_inventory(read_text(inventory), os.path.basename(inventory)) if inventory else None, _day(date),
     )  # fmt: skip
     check_files(files, options)
     with LoginProducer(settings.kafka) as producer, Progress(
@@ -78,6 +80,13 @@ def _columns(text: str | None) -> dict[str, str]:
         if not (name and equals and column):
             raise ConfigurationError(f"--columns {text}: write pairs, as id=event_id,time=timestamp,subject=user")
     return {name.strip(): column.strip() for name, _, column in pairs}
+
+
+def _day(text: str | None) -> Date | None:
+    try:
+        return Date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConfigurationError(f"--date {text}: write a day, as 2026-10-31") from None
 
 
 def policies(text: str | None) -> dict[str, str]:

@@ -174,7 +174,7 @@ def source_for(options: SourceOptions, name: str, limit: int) -> Source:
         return mapped_source(options, name, limit)
     if options.format in BROKERS:
         return broker_source(options, name, limit)
-    if given := [f"--{option}" for option in ("map", "policy", "inventory") if getattr(options, option)]:
+    if given := [f"--{option}" for option in ("map", "policy", "inventory", "date") if getattr(options, option)]:
         raise ConfigurationError(f"{', '.join(given)}: means nothing to --format {options.format}; leave it out")
     if options.format == "csv":
         return CsvSource(options, name, limit)

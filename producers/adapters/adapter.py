@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -54,11 +54,15 @@ class Adapter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AdapterOptions:
-    """What the operator says to an adapter. `policy` as its Policies name them, `users` of machines without names."""
+    """What the operator says to an adapter. `policy` as its Policies name them, `users` of machines without names,
+    `columns` as the source calls them, `date` of a source that is of one day.
+    """
 
     zone: ZoneInfo | None = None
     policy: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, Mapping[str, str]] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    date: date | None = None
 
 
 class Policy(NamedTuple):

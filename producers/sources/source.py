@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ from schemas.quarantine import Refusal
 Format = Literal[
     "cloudevents", "csv", "sshd", "map",
     # records of session brokers; producers.sources.brokers has their readers
-    "avd", "citrix", "guacamole", "horizon", "horizon-syslog", "secure-browser", "windows", "workspaces",
+    "avd", "citrix", "guacamole", "horizon", "horizon-syslog", "instances", "secure-browser", "windows", "workspaces",
 ]  # fmt: skip
 
 
@@ -80,6 +81,8 @@ class SourceOptions:
     policy: Mapping[str, str] = field(default_factory=dict)
     inventory: Mapping[str, Mapping[str, str]] | None = None
     """Machine to what is known of its user; see producers.adapters.inventory."""
+    date: date | None = None
+    """Of an inventory of instances."""
 
 
 def too_long(line: LongLine, limit: int) -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,6 +44,10 @@ def options_of(words: list[str], files: dict[str, str]) -> dict[str, Any]:
         options["inventory"] = parse_inventory(files[given["--inventory"]], given["--inventory"])
     if "policy" in options:
         options["policy"] = dict(pair.split("=") for pair in given["--policy"].split(","))
+    if "columns" in options:
+        options["columns"] = dict(pair.split("=") for pair in given["--columns"].split(","))
+    if "date" in options:
+        options["date"] = date.fromisoformat(given["--date"])
     options.setdefault("format", "map" if "map" in options else "cloudevents")
     return options
 
