@@ -38,7 +38,7 @@ for target, summary in {
     "console.setup:catalogue": "What may be counted, and by which rules: check, apply, history.",
     "console.push:push": "Push login events from files into Kafka.",
     "console.gateway:gateway": "Take login events over HTTP (CloudEvents), and send them to Kafka; its keys.",
-    "console.source:source": "Brokers that are asked for their logins: check, run.",
+    "console.source:source": "Brokers that are asked for their logins, or listened to: list, check, run, backfill.",
     "console.worker:worker": "Run the dedup job: Kafka in, ClickHouse out.",
     "console.keys:keys": "The pseudonym keys, each from a month on: show, add.",
     "console.subject:subject": "A person's rights: export, erase; who looked at names.",

@@ -1,4 +1,4 @@
-"""What `rollcall source` is asked to read: a kind and a URL with its settings, from the command line."""
+"""What `rollcall source` is asked to read: a kind and a URL with its settings, declared or from the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
 from typing import Any
 
@@ -17,9 +17,13 @@ from console.output import tell
 from infra.errors import ConfigurationError, RollcallError
 from producers.adapters.adapter import Seen
 from producers.polling.brokers import open_broker
-from producers.polling.poller import Poller
+from producers.polling.poller import Poller, file_name
+from producers.polling.watermark import state_of
+from schemas.catalogue import parse_catalogue
+from schemas.parts import covers
 from schemas.quarantine import Refusal
 from schemas.settings import Settings
+from schemas.source_declared import DeclaredSource
 from schemas.source_settings import SETTINGS, PolledSettings, SourceSettings, SyslogSettings, source_settings, told
 
 SECRET = "SOURCE_SECRET"
@@ -66,6 +70,58 @@ def job_of_line(kind: str, url: str, source: str, secret_file: str | None, given
     return job_of(source, kind, url, said)
 
 
+def declared(settings: Settings) -> list[DeclaredSource]:
+    """The sources that the catalogue declares. Raises ConfigurationError, or CatalogueError with its faults."""
+    try:
+        text = settings.catalogue.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"the catalogue {settings.catalogue} cannot be read ({getattr(error, 'strerror', None) or error}): name "
+            f"yours in ROLLCALL_CATALOGUE"
+        ) from None
+    return parse_catalogue(text, str(settings.catalogue)).sources
+
+
+def declared_job(settings: Settings, name: str) -> Job:
+    """The one of that name, whether it is in force or not. Raises ConfigurationError when it is not read."""
+    sources = declared(settings)
+    for one in sources:
+        if one.source == name:
+            if one.reads is None:
+                raise ConfigurationError(f"{name} pushes: it cannot be asked; give it `reads` if it should be")
+            return job_of(one.source, one.kind, one.reads, one.settings)
+    known = ", ".join(one.source for one in sources if one.reads is not None) or "none"
+    raise ConfigurationError(
+        f"{name} is not declared in {settings.catalogue}; read ones: {known}. Or name a kind and a URL"
+    )
+
+
+def jobs_in_force(settings: Settings, day: date) -> list[Job]:
+    """All that are read on that day. Raises ConfigurationError when there is none."""
+    jobs = [
+        job_of(one.source, one.kind, one.reads, one.settings) for one in declared(settings)
+        if one.reads is not None and covers(one.valid_from, one.valid_to, day)
+    ]  # fmt: skip
+    if not jobs:
+        raise ConfigurationError(f"{settings.catalogue} declares no source that is read: add one under `sources`")
+    return jobs
+
+
+def listed(settings: Settings) -> list[tuple[object, ...]]:
+    """All declared ones: source, kind, tenant, reads, validity, watermark, when a poll last ended, refused records."""
+    folder = settings.home / "sources"
+    rows: list[tuple[object, ...]] = []
+    for one in declared(settings):
+        name = file_name(one.source)
+        state, rejects = state_of(folder, name), folder / f"{name}.rejects"
+        refused = len(rejects.read_bytes().splitlines()) if rejects.exists() else 0
+        rows.append((
+            one.source, one.kind, one.settings.get("tenant"), one.reads or "pushes", one.valid_from, one.valid_to,
+            state.mark, state.polled, refused,
+        ))  # fmt: skip
+    return rows
+
+
 def look(job: Job, settings: Settings) -> list[tuple[str, str, int]]:
     """What of the last day would count, of one portion: (what, product or reason, number). Nothing is sent."""
     broker = job.poller(settings).broker
@@ -91,24 +147,26 @@ def run_one(job: Job, settings: Settings, every: float | None, stop: Event) -> b
     return poller.once() if every is None else poller.until(stop, every)
 
 
-def run_all(jobs: list[Job], settings: Settings, stop: Event) -> bool:
-    """Each by itself, side by side, until `stop`. One that cannot go on is told, and costs no other.
+def run_all(jobs: list[Job], settings: Settings, stop: Event, *, once: bool = False) -> bool:
+    """Each by itself, side by side, until `stop`, or one poll each. One that cannot go on is told, and costs no other.
 
     Raises ConfigurationError at once when one cannot be opened.
     """
     complete: dict[str, bool] = {}
 
     def run(job: Job) -> None:
-        every = job.settings.every_seconds if isinstance(job.settings, PolledSettings) else None
+        every = job.settings.every_seconds if isinstance(job.settings, PolledSettings) and not once else None
         complete[job.source] = False
         try:
             complete[job.source] = run_one(job, settings, every, stop)
         except RollcallError as error:
             tell(f"{job.source}: {error}")
 
-    for job in jobs:
-        if isinstance(job.settings, PolledSettings):
-            job.poller(settings)
+    polled = [job for job in jobs if isinstance(job.settings, PolledSettings)]
+    for job in polled:
+        job.poller(settings)
+    if once:
+        jobs = polled
     threads = [Thread(target=run, args=(job,), name=job.source) for job in jobs]
     for thread in threads:
         thread.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -74,6 +74,7 @@ class Poller:
             )
         with LoginProducer(self.kafka) as producer:
             tally = self._read(producer, watermark, self.broker.since(start))
+        watermark.polled(datetime.now(UTC))
         return self._told(tally, f"watermark {tally.mark.isoformat(timespec='seconds') if tally.mark else 'as before'}")
 
     def _read(

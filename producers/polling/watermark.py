@@ -12,9 +12,33 @@ import os
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from infra.errors import ConfigurationError
+
+
+class State(NamedTuple):
+    mark: datetime | None
+    polled: datetime | None
+    """When the last poll came to its end."""
+
+
+def state_of(folder: Path, name: str) -> State:
+    """What the file says; nothing when there is none. Raises ConfigurationError when it cannot be read."""
+    file = folder / f"{name}.json"
+    try:
+        value = json.loads(file.read_text("utf-8"))
+        times = [datetime.fromisoformat(value[key]) if key in value else None for key in ("watermark", "polled")]
+        if value and all(time is None or time.tzinfo is not None for time in times):
+            return State(*times)
+    except FileNotFoundError:
+        return State(None, None)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise ConfigurationError(
+        f"{file} cannot be read: remove it, and name with --since from when on the source is read again; "
+        f"what is read twice is counted once"
+    )
 
 
 class Watermark:
@@ -47,25 +71,25 @@ class Watermark:
     @property
     def mark(self) -> datetime | None:
         """Everything modified before this was acknowledged; None when nothing was read yet."""
-        try:
-            mark = datetime.fromisoformat(json.loads(self._file.read_text("utf-8"))["watermark"])
-            if mark.tzinfo is not None:
-                return mark
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise ConfigurationError(
-            f"{self._file} cannot be read: remove it, and name with --since from when on the source is read again; "
-            f"what is read twice is counted once"
-        )
+        return self._state().mark
 
     def advance(self, to: datetime) -> None:
         """Durable when this returns."""
+        self._write(self._state()._replace(mark=to))
+
+    def polled(self, at: datetime) -> None:
+        """A poll came to its end. Durable when this returns."""
+        self._write(self._state()._replace(polled=at))
+
+    def _state(self) -> State:
+        return state_of(self._file.parent, self._file.stem)
+
+    def _write(self, state: State) -> None:
         part = self._file.with_suffix(".part")
+        value = {"watermark": state.mark, "polled": state.polled}
         try:
             with open(part, "w", encoding="utf-8", opener=_private) as out:
-                json.dump({"watermark": to.isoformat()}, out)
+                json.dump({name: time.isoformat() for name, time in value.items() if time is not None}, out)
                 out.flush()
                 os.fsync(out.fileno())
             part.replace(self._file)
