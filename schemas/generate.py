@@ -16,6 +16,7 @@ from schemas.ledger import Entry
 from schemas.quarantine import QuarantineRecord
 from schemas.report import Report
 from schemas.settings import Settings
+from schemas.source_report import SourceReport
 
 FOLDER = Path(__file__).parent / "json"
 CONTRACTS: dict[str, type[BaseModel]] = {
@@ -28,6 +29,7 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     "seal": Seal,
     "verify-result": VerifyResult,
     "report": Report,
+    "source-report": SourceReport,
     "ledger-entry": Entry,
 }
 

@@ -16,8 +16,8 @@ Reason = Literal[
     "unknown_sku", "unknown_tenant", "unknown_product", "no_tenant", "sku_not_valid", "tenant_conflict",
     # what cannot be true in time
     "in_the_future", "before_floor",
-    # a control record that names nothing stored
-    "bad_control",
+    # a control record that names nothing stored, a source's report that says nothing
+    "bad_control", "bad_report",
 ]
 
 REASONS: dict[Reason, str] = {
@@ -43,6 +43,7 @@ REASONS: dict[Reason, str] = {
     "in_the_future": "the time lies beyond the record's append time by more than the tolerance",
     "before_floor": "the time lies before the floor",
     "bad_control": "a control record that cannot be read or names nothing that is stored",
+    "bad_report": "a source's report of itself that cannot be read, or is of the future",
 }
 
 

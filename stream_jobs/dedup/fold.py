@@ -22,6 +22,7 @@ from schemas.control import CONTROL_TYPE, ControlRecord, read_control
 from schemas.event import BATCH, STRUCTURED
 from schemas.fast import Event, Login, PlainEvent, read_fast, read_run
 from schemas.quarantine import Origin, Refusal
+from schemas.source_report import REPORT_TYPE, SourceReport, read_report
 from stream_jobs.dedup.batch import Batch, Headers, Record
 from stream_jobs.dedup.cache import Slot
 from stream_jobs.dedup.decode import Item, content_type, read_carefully
@@ -64,6 +65,14 @@ class PlacedControl(NamedTuple):
     append_ms: int
 
 
+class PlacedReport(NamedTuple):
+    report: SourceReport
+    offset: int
+    append_ms: int
+    close: int
+    """The greatest close number before it in its partition."""
+
+
 class Folded:
     """What a batch gives: rows by slot and spelled subject, and what else must be stored before its commit."""
 
@@ -72,6 +81,7 @@ class Folded:
         self.refused: list[Refused] = []
         self.counted_replays: list[Replay] = []
         self.controls: list[PlacedControl] = []
+        self.reports: list[PlacedReport] = []
         self.events: Counter[str] = Counter()
         """Events by source, replays left out; what no source can be read of is `unknown`."""
         self.heard: set[tuple[str, int]] = set()
@@ -199,8 +209,8 @@ class Folder:
     def _record(self, record: Record) -> None:
         """One record, whatever it is."""
         headers = record.headers
-        if headers and content_type(headers) == CONTROL_TYPE:
-            self._control(record)
+        if headers and (kind := content_type(headers)) in (CONTROL_TYPE, REPORT_TYPE):
+            (self._control if kind == CONTROL_TYPE else self._report)(record)
             return
         left: list[int] | None = None
         value = record.value
@@ -270,6 +280,20 @@ class Folder:
             self._close = max(self._close, control.number)
         elif control.number > self._resolver.version:
             self._resolver = self._resolver_of(control.number)
+
+    def _report(self, record: Record) -> None:
+        """What a source says of itself; it changes no row."""
+        try:
+            report, horizon = read_report(record.value), self._horizon(record.timestamp)
+            if any(said and since_epoch(said) > horizon for said in (report.at, report.complete_to, report.polled)):
+                raise Refusal("bad_report", "a time lies beyond the append time by more than the tolerance")
+        except Refusal as refusal:
+            origin = Origin(self._topic_id, self._partition, record.offset, -1)
+            self.folded.refused.append(
+                Refused(origin, 0, record.value or b"", record.headers, refusal, None, record.timestamp)
+            )
+            return
+        self.folded.reports.append(PlacedReport(report, record.offset, record.timestamp, self._close))
 
     def _horizon(self, append_ms: int) -> timedelta:
         return timedelta(milliseconds=append_ms) + self._tolerance

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from schemas.control import CONTROL_TYPE
 from schemas.quarantine import Origin, Refusal
+from schemas.source_report import REPORT_TYPE
 from schemas.voids import Void
 from stream_jobs.dedup.batch import Batch, Record
 from stream_jobs.dedup.cache import Slot
@@ -85,7 +86,7 @@ class MonthFolder(Folder):
             super()._run(run)
 
     def _record(self, record: Record) -> None:
-        if record.offset in self._odd and content_type(record.headers) != CONTROL_TYPE:
+        if record.offset in self._odd and content_type(record.headers) not in (CONTROL_TYPE, REPORT_TYPE):
             self._carefully(record)
         else:
             super()._record(record)
@@ -112,6 +113,9 @@ class MonthFolder(Folder):
             if placed.record.kind == "catalogue" and placed.record.number > self._log_version:
                 self._log_version = placed.record.number
                 self._before = self._judgement.before(self._log_version)
+
+    def _report(self, record: Record) -> None:
+        """It is of no month, and was stored when it was first read."""
 
     def _voided(self, record: Record, item: Item) -> bool:
         voids = [void for void in self._judgement.voids if void.covers(record.timestamp)]
