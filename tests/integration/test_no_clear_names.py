@@ -44,7 +44,8 @@ MARK = "zq7"
 ALICE, BOB, BOSS, BAD, LINE = (f"{MARK}{n}@customer-a.example" for n in ("alice", "bob", "boss", "bad", "line"))
 CATALOGUE = """
 agreements:
-  - {id: jp, programme: citrix-csp, partner: P, distributor: D, contract_date: 2020-01-01}
+  - {id: jp, programme: citrix-csp, partner: {name: P}, distributor: {name: D},
+     contract_date: 2020-01-01}
 exclusions:
   - {tenant: customer-a, subject: %s, reason: administration}
 """
