@@ -42,6 +42,7 @@ class ClickHouseEngine:
                 "ROLLCALL_KAFKA_BOOTSTRAP and ROLLCALL_CLICKHOUSE_URL to servers of yours"
             )
         self.data.mkdir(parents=True, exist_ok=True)
+        self.data.chmod(0o700)  # clear names are in there
         # -P: nothing that lies in the working folder is taken for a module.
         command = [sys.executable, "-P", "-m", "infra.local.engine"]
         options = ["--data", str(self.data), "--port", str(self.port), "--accounts", str(self.accounts)]

@@ -76,6 +76,7 @@ class KafkaNode:
         """
         java, jars = java_runtime(), classpath(load_lock(), jar_cache(), tell)
         self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)  # clear names are in there
         (self.home / "server.properties").write_text(render_properties(server_properties(self.port, free_port())))
         (self.home / "log4j2.properties").write_text(_LOGGING)
         # All other paths are relative to the working folder: the home may be moved, and be spelled in any way.
