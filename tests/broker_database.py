@@ -18,13 +18,13 @@ def guacamole_tables(broker: Connection) -> None:
 
 
 def horizon_tables(broker: Connection, prefix: str = "h_") -> None:
-    kind = {"postgresql": "timestamp", "mysql": "datetime(6)"}.get(broker.dialect.name, "DATETIME")
-    quote = broker.dialect.identifier_preparer.quote
+    time = {"postgresql": "timestamp", "mysql": "datetime(6)", "mariadb": "datetime(6)"}
+    kind = time.get(broker.dialect.name, "DATETIME")
     event, data = (f"{prefix}{name}" for name in ("event", "event_data"))
     columns = {
         "EventID": "INTEGER", "EventType": "VARCHAR(64)", "Severity": "VARCHAR(16)", "Time": kind,
         "UserSID": "VARCHAR(64)", "DesktopId": "VARCHAR(64)",
     }  # fmt: skip
-    broker.execute(text(f"CREATE TABLE {event} ({', '.join(f'{quote(n)} {k}' for n, k in columns.items())})"))
+    broker.execute(text(f"CREATE TABLE {event} ({', '.join(f'{n} {k}' for n, k in columns.items())})"))
     more = {"EventID": "INTEGER", "Name": "VARCHAR(64)", "Type": "INTEGER", "StrValue": "VARCHAR(256)"}
-    broker.execute(text(f"CREATE TABLE {data} ({', '.join(f'{quote(n)} {k}' for n, k in more.items())})"))
+    broker.execute(text(f"CREATE TABLE {data} ({', '.join(f'{n} {k}' for n, k in more.items())})"))

@@ -47,21 +47,24 @@ def guacamole() -> tuple[Select[Any], ColumnElement[datetime], ColumnElement[int
 
 
 def horizon(prefix: str) -> Query:
-    """`prefix`: that of Horizon's tables, as `h_`. The user's display name is joined from `event_data`."""
+    """`prefix`: that of Horizon's tables, as `h_`. The user's display name is joined from `event_data`.
+
+    Names are written in lower case, which every database takes for the one that Horizon made.
+    """
 
     def query() -> tuple[Select[Any], ColumnElement[datetime], ColumnElement[int]]:
         tables = MetaData()
         event = Table(
-            f"{prefix}event", tables, Column("EventID", Integer), Column("EventType", String), Column("Time", DateTime),
-            Column("UserSID", String), Column("DesktopId", String),
+            f"{prefix}event", tables, Column("eventid", Integer), Column("eventtype", String), Column("time", DateTime),
+            Column("usersid", String), Column("desktopid", String),
         )  # fmt: skip
         data = Table(
-            f"{prefix}event_data", tables, Column("EventID", Integer), Column("Name", String),
-            Column("StrValue", String),
+            f"{prefix}event_data", tables, Column("eventid", Integer), Column("name", String),
+            Column("strvalue", String),
         )  # fmt: skip
-        named = and_(data.c.EventID == event.c.EventID, data.c.Name == "UserDisplayName")
-        found = select(event, data.c.StrValue.label("UserDisplayName")).select_from(event.outerjoin(data, named))
-        return found, event.c.Time, event.c.EventID
+        named = and_(data.c.eventid == event.c.eventid, data.c.name == "UserDisplayName")
+        found = select(event, data.c.strvalue.label("userdisplayname")).select_from(event.outerjoin(data, named))
+        return found, event.c.time, event.c.eventid
 
     return query
 
