@@ -31,7 +31,7 @@ INSERTS_PER_SECOND: Final = 50
 INSERT_SECONDS: Final = 0.012
 ROW_BYTES, SEAL_BYTES, NAME_BYTES = 46, 42, 27
 """A row of active_users (ZSTD), of seal_subjects, of subject_names, on disk after merges."""
-CACHE_BYTES: Final = 277
+CACHE_BYTES: Final = 153
 """A remembered row in a worker's memory."""
 EVENT_BYTES: Final = 277
 """An event in the log, not compressed."""
