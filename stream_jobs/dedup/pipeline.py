@@ -13,7 +13,7 @@ from infra.lost_offsets import LostOffsets, last_stored, store
 from infra.pseudonyms import MonthlyPseudonyms
 from schemas.calendar import EPOCH, moment_of
 from schemas.settings import Settings
-from stream_jobs.dedup import rows
+from stream_jobs.dedup import heard, rows
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.cache import Cache
 from stream_jobs.dedup.cap import Cap
@@ -44,6 +44,7 @@ class Pipeline:
         self._sink = Sink(client, settings, meters.retried)
         self._reading = Reading(settings, client, topic_id, self._cache, self._sink)
         self._erasures = Erasures(client, self._sink)
+        self._heard = heard.Heard()
         self._quarantine = Quarantine(settings)
         self._cap = Cap(settings.worker.quarantine_ratio, settings.worker.quarantine_sample)
 
@@ -75,12 +76,15 @@ class Pipeline:
         erased = await self._erasures.known()
         with self.meters.timed("columns"):
             inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache, self.table, erased)
+            fresh = self._heard.fresh(batch, folded)
+            inserts += [block for block in (heard.reports(folded.reports), heard.activity(fresh)) if len(block)]
         reach("before-insert")
         with self.meters.timed("insert"):
             await self._sink.store(inserts)
         reach("after-insert")
         with self.meters.timed("learn"):
             rows.learn(folded, self._cache)
+            self._heard.learn(fresh)
         written = sum(len(block) for block in inserts if block.table == self.table)
         self.meters.stored(batch, folded, written)
         self.events += folded.events.total() + len(folded.counted_replays)
