@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -78,12 +79,19 @@ class Seal(_Value):
     append_times: dict[int, datetime] = Field(description="when those records were appended, for display")
     catalogue_versions: dict[int, int] = Field(description="partition to the catalogue version in force there")
     key_fingerprint: str = Field(description="of the key that made the month's pseudonyms; empty when none is known")
+    alias_versions: dict[str, Sha256] = Field({}, description="tenant to the aliases that held: SHA-256 of the pairs")
     sealed_at: datetime | None = Field(None, description="the server's clock, for display")
 
     @property
     def catalogue_version(self) -> int:
         """The version by which SKUs were given to agreements: the greatest in force in any partition."""
         return max(self.catalogue_versions.values())
+
+    @property
+    def alias_version(self) -> str:
+        """Of all tenants: SHA-256 of the sorted lines `tenant,version`; empty where no alias held."""
+        lines = sorted(f"{tenant},{version}\n" for tenant, version in self.alias_versions.items())
+        return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else ""
 
 
 class CloseResult(_Value):
@@ -146,4 +154,7 @@ class CountedSubject(_Value):
     source: str
     id: str
     reason: str = Field("", description="why it is left out, such as excluded:administration; empty when it counts")
-    name: str | None = Field(None, description="who it is, in canonical form, where that was asked for and is known")
+    identities: list[str] = Field([], description="all pseudonyms of the person, where there are several")
+    name: str | None = Field(
+        None, description="who it is, in canonical form, where that was asked for and is known; several joined by ` = `"
+    )

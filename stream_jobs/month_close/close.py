@@ -19,6 +19,7 @@ from schemas.calendar import month_name
 from schemas.close import CloseResult, Count, Seal
 from schemas.settings import Settings
 from stream_jobs.month_close.agreements import contracts_in
+from stream_jobs.month_close.aliases.resolve import resolve
 from stream_jobs.month_close.barrier import Tell, Waiting, pass_barrier
 from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.count import rows_by_cell
@@ -58,18 +59,19 @@ def close_month(
             settings, client, month, tell, waiting=waiting or Waiting(settings.close.deadline_seconds), work=work
         )
         with explained(settings.clickhouse):
-            if (results := _seal_all(client, month, agreement, ground, tell)) is not None:
+            if (results := _seal_all(settings, client, month, agreement, ground, tell)) is not None:
                 return results
         tell(f"a rebuild was accepted while close {ground.number} ran: beginning again with a new number")
     raise CheckFailed(f"rebuilds were accepted each of {_BEGINNINGS} times that a close began: close again")
 
 
 def _seal_all(
-    client: Client, month: date, wanted: str | None, ground: Ground, tell: Tell
+    settings: Settings, client: Client, month: date, wanted: str | None, ground: Ground, tell: Tell
 ) -> list[CloseResult] | None:
     """None when another generation than the barrier's is in force: its rows say nothing about what is stored."""
     versions, version = stored_versions(client), ground.catalogue_version
-    rows, closed = rows_of(client, month, ground.number), {seal.agreement for seal in seals(client, month)}
+    aliases = resolve(settings, client, versions.at(version), month)
+    rows, closed = rows_of(client, month, ground.number, aliases), {seal.agreement for seal in seals(client, month)}
     if rows.generation != ground.generation:
         return None
     scopes = scopes_of(versions, version, month, rows_by_cell(client, rows), closed)

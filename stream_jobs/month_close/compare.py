@@ -86,7 +86,7 @@ def compare(settings: Settings, client: Client, month: date, rebuilt: Generation
 
 
 def _with_seal(client: Client, seal: Seal, generation: Generation) -> Comparison:
-    rows = Rows(seal.month, generation.table, generation.number, seal.close_number)
+    rows = Rows(seal.month, generation.table, generation.number, seal.close_number, seal.alias_versions)
     by_cell = rows_by_cell(client, rows)
     scopes = scopes_of(
         stored_versions(client), max(generation.catalogue_version, seal.catalogue_version), seal.month, by_cell,
@@ -99,7 +99,7 @@ def _with_seal(client: Client, seal: Seal, generation: Generation) -> Comparison
     differences = _differences(client, _Side(_SEALED, parameters, sealed), rebuilt)
     counted = _counted(client, seal, rebuilt)
     if not differences and scope.allowances:
-        standing = Rows(seal.month, in_force(client).table, rows.generation, rows.before)
+        standing = Rows(seal.month, in_force(client).table, rows.generation, rows.before, rows.aliases)
         judged = cells_of(client, rows, scope)
         counted = counted if set(cells_of(client, standing, scope)) == set(judged) else judged
     return Comparison(seal.agreement, seal.revision, seal.digest, seal_digest(counted), differences)
@@ -109,7 +109,8 @@ def _without_seal(
     client: Client, month: date, generation: Generation, closed: Collection[str]
 ) -> Iterable[Comparison]:
     """The agreements that have not closed the month, and that it has logins of."""
-    standing, rebuilt = rows_of(client, month), Rows(month, generation.table, generation.number)
+    standing = rows_of(client, month)
+    rebuilt = Rows(month, generation.table, generation.number, aliases=standing.aliases)
     cells: dict[Cell, int] = rows_by_cell(client, standing)
     for cell, count in rows_by_cell(client, rebuilt).items():
         cells[cell] = cells.get(cell, 0) + count

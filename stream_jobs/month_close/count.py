@@ -35,11 +35,15 @@ SUBJECTS = "arrayCompact(arraySort(groupArray(subject))) AS subjects"
 def live_counts(client: Client, month: date) -> list[Count]:
     """The month as it is known now, in order of tenant and SKU; empty without any login."""
     rows = rows_of(client, month)
-    found = client.query(
-        f"SELECT tenant, sku, {_USERS} {rows.source} GROUP BY tenant, sku ORDER BY tenant, sku",
-        parameters=rows.parameters, settings=IN_ORDER,
-    )  # fmt: skip
-    return [Count(month=month, tenant=t, sku=s, active_users=n) for t, s, n in found.result_rows]
+    parts = [(rows.unlinked(), "NOT IN"), (rows, "IN")] if rows.aliases else [(rows, "")]
+    found: list[tuple[str, str, int]] = []
+    for read, inside in parts:
+        where = f"{read.source} AND tenant {inside} %(linked)s" if inside else read.source
+        found += client.query(
+            f"SELECT tenant, sku, {_USERS} {where} GROUP BY tenant, sku",
+            parameters={**read.parameters, "linked": list(rows.aliases)}, settings=IN_ORDER,
+        ).result_rows  # fmt: skip
+    return [Count(month=month, tenant=t, sku=s, active_users=n) for t, s, n in sorted(found)]
 
 
 def sealed_counts(client: Client, month: date, revision: int | None = None) -> list[Count]:
@@ -61,7 +65,7 @@ def sealed_counts(client: Client, month: date, revision: int | None = None) -> l
 def rows_by_cell(client: Client, rows: Rows) -> dict[Cell, int]:
     """How many rows there are of each tenant and SKU: no count of subjects, but what has logins, and its size."""
     found = client.query(
-        f"SELECT tenant, sku, count() {rows.source} GROUP BY tenant, sku", parameters=rows.parameters,
+        f"SELECT tenant, sku, count() {rows.identities} GROUP BY tenant, sku", parameters=rows.parameters,
         settings=IN_ORDER,
     )  # fmt: skip
     return {(tenant, sku): count for tenant, sku, count in found.result_rows}
@@ -69,13 +73,14 @@ def rows_by_cell(client: Client, rows: Rows) -> dict[Cell, int]:
 
 def measured(client: Client, rows: Rows, scope: Scope) -> dict[Cell, int]:
     """The agreement's active users by tenant and SKU, whether they are counted or left out."""
-    if scope.empty:
-        return {}
-    found = client.query(
-        f"SELECT tenant, sku, {_USERS} {rows.source} AND {scope.condition} GROUP BY tenant, sku",
-        parameters={**rows.parameters, **scope.parameters}, settings={**SETTINGS, **IN_ORDER},
-    )  # fmt: skip
-    return {(t, s): n for t, s, n in found.result_rows}
+    found: dict[Cell, int] = {}
+    for read, part in replace(scope, allowances=()).apart(rows) if not scope.empty else ():
+        counted = client.query(
+            f"SELECT tenant, sku, {_USERS} {read.source} AND {part.condition} GROUP BY tenant, sku",
+            parameters={**read.parameters, **part.parameters}, settings={**SETTINGS, **IN_ORDER},
+        )  # fmt: skip
+        found |= {(t, s): n for t, s, n in counted.result_rows}
+    return found
 
 
 def cells_of(client: Client, rows: Rows, scope: Scope, *, allowed: bool = True) -> list[SealedCount]:
@@ -83,10 +88,10 @@ def cells_of(client: Client, rows: Rows, scope: Scope, *, allowed: bool = True) 
     if scope.empty:
         return []
     found = []
-    for part, portion in (scope if allowed else replace(scope, allowances=())).pieces():
-        sets = f"{SUBJECTS} {rows.source} AND {part.condition}{portion.condition}"
-        parameters = {**rows.parameters, **part.parameters, **portion.parameters}
-        if (left_out := left_out_query(rows, part, portion)) is not None:
+    for read, part, portion in (scope if allowed else replace(scope, allowances=())).pieces(rows):
+        sets = f"{SUBJECTS} {read.source} AND {part.condition}{portion.condition}"
+        parameters = {**read.parameters, **part.parameters, **portion.parameters}
+        if (left_out := left_out_query(read, part, portion)) is not None:
             sets += f" AND (tenant, sku, subject) NOT IN (SELECT tenant, sku, subject FROM ({left_out[0]}))"
             parameters |= left_out[1]
         found += read_cells(client, sets, parameters)

@@ -15,7 +15,6 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import connect, explained, utc
 from infra.errors import ConfigurationError
-from infra.generation import in_force
 from infra.lookups import Asker, keep
 from schemas.calendar import month_name
 from schemas.close import CountedSubject, Seal
@@ -31,18 +30,23 @@ PAGE = 20_000
 _FULL = 32
 # In the order of both tables, so that a page reads little more than itself.
 _RANGE = (
-    "month = %(month)s AND tenant = %(tenant)s AND sku = %(sku)s"
+    "tenant = %(tenant)s AND sku = %(sku)s"
     " AND subject {from} unhex(%(after)s) AND subject <= unhex(%(last)s)"
 )
 _SEALED = (
     "SELECT lower(hex(subject)), first_event.1, first_event.2, first_event.3, reason FROM seal_subjects"
-    f" WHERE {_RANGE} AND agreement = %(agreement)s AND close_number = %(number)s"
+    f" WHERE month = %(month)s AND {_RANGE} AND agreement = %(agreement)s AND close_number = %(number)s"
     " AND (counted OR %(everybody)s) ORDER BY subject LIMIT %(page)s"
 )
 _LIVE = (
     "SELECT lower(hex(subject)), first.1, first.2, first.3, '' FROM ("
-    f"SELECT subject, min(first_event) AS first FROM {{table}} WHERE {_RANGE}"
+    f"SELECT subject, min(first_event) AS first {{rows}} AND {_RANGE}"
     " GROUP BY subject ORDER BY subject LIMIT %(page)s) ORDER BY subject"
+)
+_IDENTITIES = (
+    "SELECT lower(hex(representative)), groupUniqArray(lower(hex(subject))) FROM alias_members"
+    " WHERE (tenant, version) IN %(aliases)s AND representative IN"
+    " (SELECT toFixedString(unhex(arrayJoin(%(subjects)s)), 16)) GROUP BY representative"
 )
 _NAMES = (
     "SELECT lower(hex(subject)), any(name) FROM known_names WHERE tenant = %(tenant)s"
@@ -76,9 +80,11 @@ def explain(
     client = connect(settings)
     with explained(settings.clickhouse):
         seal = _seal_of(client, month, tenant, sku)
-        query = _SEALED if seal else _LIVE.replace("{table}", in_force(client).table)
+        rows = rows_of(client, month, aliases=seal.alias_versions if seal else None)
+        rows = rows if tenant in rows.aliases else rows.unlinked()
+        query = _SEALED if seal else _LIVE.replace("{rows}", rows.source)
     parameters = {
-        "month": month, "tenant": tenant, "sku": sku, "page": page, "last": prefix.ljust(_FULL, "f"),
+        **rows.parameters, "tenant": tenant, "sku": sku, "page": page, "last": prefix.ljust(_FULL, "f"),
         "agreement": seal.agreement if seal else "", "number": seal.close_number if seal else 0,
         "everybody": int(everybody),
     }  # fmt: skip
@@ -125,9 +131,14 @@ def _pages(
             rows = client.query(
                 query.replace("{from}", comparison), parameters={**parameters, "after": after}, settings=IN_ORDER
             ).result_rows
-            known = _names(client, names, parameters, [row[0] for row in rows]) if names and rows else {}
+            linked = _identities(client, parameters, [row[0] for row in rows])
+            asked = [one for row in rows for one in linked.get(row[0], row[:1])]
+            known = _names(client, names, parameters, asked) if names and rows else {}
         found = [
-            CountedSubject(subject=s, first_login=utc(t), source=source, id=id, reason=reason, name=known.get(s))
+            CountedSubject(
+                subject=s, first_login=utc(t), source=source, id=id, reason=reason, identities=linked.get(s, []),
+                name=" = ".join(sorted(known[one] for one in linked.get(s, [s]) if one in known)) or None,
+            )
             for s, t, source, id, reason in rows
         ]
         if found:
@@ -135,6 +146,14 @@ def _pages(
         if len(found) < parameters["page"]:
             return
         after, comparison = found[-1].subject, ">"
+
+
+def _identities(client: Client, cell: dict[str, Any], subjects: list[str]) -> dict[str, list[str]]:
+    """All pseudonyms of those who have several, by the one that stands for them."""
+    if not cell["aliases"]:
+        return {}
+    found = client.query(_IDENTITIES, parameters={**cell, "subjects": subjects}).result_rows
+    return {standing: sorted([standing, *others]) for standing, others in found}
 
 
 def _names(client: Client, asker: Asker, cell: dict[str, Any], subjects: list[str]) -> dict[str, str]:

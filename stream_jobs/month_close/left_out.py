@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
@@ -49,10 +50,28 @@ _LEFT_OUT = (
     " AND (arrayElement(%(every_sku)s, entry) = 1 OR has(arrayElement(%(entry_skus)s, entry), sku)))"
     " GROUP BY tenant, sku, subject HAVING bitAnd(any(days), bitNot(groupBitOr(covered))) = 0"
 )
+# Of identities that were judged one by one: whoever has none left is left out, by the first entry of any.
+_NO_IDENTITY_LEFT = (
+    "SELECT tenant, sku, subject, arrayElement(%(reasons)s, min(indexOf(%(reasons)s, why))) AS reason FROM"
+    " (SELECT DISTINCT tenant, sku, subject, identity {rows}) AS i LEFT ANY JOIN"
+    " (SELECT tenant, sku, subject AS identity, reason AS why FROM ({judged})) AS j USING (tenant, sku, identity)"
+    " GROUP BY tenant, sku, subject HAVING countIf(why = '') = 0"
+)
 
 
 def left_out_query(rows: Rows, scope: Scope, portion: Portion) -> tuple[str, dict[str, Any]] | None:
-    """Selects (tenant, sku, subject, reason) of everybody in a portion that is left out; None: no entry is for it."""
+    """Selects (tenant, sku, subject, reason) of everybody in a portion that is left out; None: no entry is for it.
+
+    Where `rows` merge identities, an entry for one of them is for all of the person, or with `exclusions_hit: identity`
+    for that one alone: then a person is left out whose every identity is.
+    """
+    if rows.aliases and scope.exclusions_hit == "identity":
+        judged = left_out_query(rows.unlinked(), scope, replace(portion, slice=None))
+        if judged is None:
+            return None
+        selected = f"{rows.source} AND {scope.condition}{portion.condition}"
+        query = _NO_IDENTITY_LEFT.format(rows=selected, judged=judged[0])
+        return query, {**judged[1], **rows.parameters, **portion.parameters}
     entries = [entry for entry in scope.allowances if entry.tenant in portion]
     if not entries:
         return None
@@ -62,7 +81,7 @@ def left_out_query(rows: Rows, scope: Scope, portion: Portion) -> tuple[str, dic
     patterns = [(i, e) for i, e in numbered if e.pattern is not None]
     selected = f"{rows.source} AND {scope.condition}{portion.condition}"
     names = " UNION ALL ".join([*([_BY_NAME] if named else []), *(_BY_PATTERN.format(entry=i) for i, _ in patterns)])
-    found = [_NAMED.format(rows=selected, names=names)] if names else []
+    found = [_NAMED.format(rows=selected, names=rows.standing(names, ", n.entry AS entry"))] if names else []
     found += [_EVERYBODY.format(rows=selected)] if trials else []
     parameters: dict[str, Any] = {
         **rows.parameters, **scope.parameters, **portion.parameters,
@@ -78,16 +97,14 @@ def left_out_query(rows: Rows, scope: Scope, portion: Portion) -> tuple[str, dic
 
 def left_out_before(client: Client, rows: Rows, scope: Scope) -> list[LeftOut]:
     """How many a close would leave out, in order of tenant, SKU and reason."""
-    found: list[LeftOut] = []
-    for part, portion in scope.pieces():
-        if (query := left_out_query(rows, part, portion)) is not None:
-            counted = client.query(
-                f"SELECT tenant, sku, reason, count() FROM ({query[0]}) GROUP BY tenant, sku, reason"
-                " ORDER BY tenant, sku, reason",
+    found: list[tuple[str, str, str, int]] = []
+    for read, part, portion in scope.pieces(rows):
+        if (query := left_out_query(read, part, portion)) is not None:
+            found += client.query(
+                f"SELECT tenant, sku, reason, count() FROM ({query[0]}) GROUP BY tenant, sku, reason",
                 parameters=query[1], settings=SETTINGS,
             ).result_rows  # fmt: skip
-            found += [left_out_of(*row) for row in counted]
-    return found
+    return [left_out_of(*row) for row in sorted(found)]
 
 
 @contextmanager

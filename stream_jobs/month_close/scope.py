@@ -13,10 +13,12 @@ from datetime import date
 from typing import Any
 
 from infra.errors import CheckFailed
+from schemas.aliases import ExclusionsHit
 from schemas.calendar import month_name
 from stream_jobs.month_close.agreements import Tenants, contracts_in, covers_in
 from stream_jobs.month_close.allowances import Allowance, allowances_in
 from stream_jobs.month_close.portions import MOST_ROWS, Portion, portions
+from stream_jobs.month_close.rows import Rows
 from stream_jobs.month_close.versions import Versions
 
 Cell = tuple[str, str]
@@ -28,7 +30,7 @@ class Scope:
     """The rows of an agreement, and what of the catalogue their counting depends on.
 
     `rows` has how many rows there are of each tenant and SKU, `units` what a subject of each of these SKUs is (CSP-22),
-    `allowances` who of them is left out.
+    `allowances` who of them is left out; `exclusions_hit` says whether with all names or one.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Scope:
     rows: Mapping[Cell, int]
     units: Mapping[str, str]
     allowances: tuple[Allowance, ...] = ()
+    exclusions_hit: ExclusionsHit = "component"
 
     @property
     def empty(self) -> bool:
@@ -49,25 +52,33 @@ class Scope:
             return "sku IN %(skus)s"
         return f"sku IN %(skus)s AND tenant {'NOT IN' if self.tenants.others else 'IN'} %(tenants)s"
 
-    def by_allowances(self) -> list[Scope]:
-        """The tenants that no entry is for, and those that some are for: only of these each subject is judged."""
-        judged = frozenset(entry.tenant for entry in self.allowances)
-        if not judged:
-            return [self]
-        named = self.tenants.named | judged if self.tenants.others else self.tenants.named - judged
-        found = [
-            replace(self, tenants=Tenants(named, self.tenants.others), allowances=()),
-            replace(self, tenants=Tenants(judged)),
-        ]
-        held = [replace(s, rows={cell: n for cell, n in s.rows.items() if cell[0] in s.tenants}) for s in found]
-        return [scope for scope in held if not scope.empty]
+    def apart(self, rows: Rows) -> list[tuple[Rows, Scope]]:
+        """By tenants: those that no entry is for and that have no aliases, and the others, with the rows to read.
 
-    def pieces(self, *, most: int = MOST_ROWS, sliced: bool = False) -> list[tuple[Scope, Portion]]:
+        So a subject is looked up only where something could be said of it.
+        """
+        judged = frozenset(entry.tenant for entry in self.allowances)
+        linked = frozenset(tenant for tenant, _ in self.rows if tenant in rows.aliases)
+        special = judged | linked
+        if not special:
+            return [(rows.unlinked(), self)]
+        named = self.tenants.named | special if self.tenants.others else self.tenants.named - special
+        found = [(rows.unlinked(), self._of(Tenants(named, self.tenants.others)))]
+        found += [(rows.unlinked(), self._of(Tenants(judged - linked)))]
+        found += [(rows, self._of(Tenants(tenants))) for tenants in (judged & linked, linked - judged)]
+        return [(read, scope) for read, scope in found if not scope.empty]
+
+    def pieces(self, rows: Rows, *, most: int = MOST_ROWS, sliced: bool = False) -> list[tuple[Rows, Scope, Portion]]:
         """Those parts in portions: what one statement each reads. Every row is in one."""
         return [
-            (part, portion)
-            for part in self.by_allowances() for portion in portions(part.rows, most=most, sliced=sliced)
+            (read, part, portion)
+            for read, part in self.apart(rows) for portion in portions(part.rows, most=most, sliced=sliced)
         ]  # fmt: skip
+
+    def _of(self, tenants: Tenants) -> Scope:
+        rows = {cell: n for cell, n in self.rows.items() if cell[0] in tenants}
+        entries = tuple(entry for entry in self.allowances if entry.tenant in tenants)
+        return replace(self, tenants=tenants, rows=rows, allowances=entries)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -113,6 +124,7 @@ def scopes_of(
                 id, versions.with_programme(programme, version).programmes[programme].time_zone,
                 cover(programme).get(id, Tenants(frozenset())), cells, {sku: owned[sku].unit for _, sku in cells},
                 allowances_in(versions.at(version), programme, month, {tenant for tenant, _ in cells}),
+                versions.at(version).exclusions_hit,
             )
         )  # fmt: skip
     return found

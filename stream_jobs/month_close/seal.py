@@ -29,6 +29,7 @@ from stream_jobs.month_close.sealed_set import store_set, stored_cells, stored_l
 _COLUMNS = [
     "month", "agreement", "revision", "close_number", "time_zone", "digest", "counts", "left_out", "cluster_id",
     "topic_id", "generation", "offsets", "append_times", "catalogue_versions", "key_fingerprint",
+    "alias_versions",
 ]  # fmt: skip
 _TRIES = 20
 
@@ -132,6 +133,7 @@ def _store(client: Client, rows: Rows, scope: Scope, number: int) -> _Set:
 def _seal(
     client: Client, rows: Rows, scope: Scope, ground: Ground, found: _Set, revision: int
 ) -> Seal:
+    tenants = {tenant for tenant, _ in scope.rows}
     return Seal(
         month=rows.month, agreement=scope.id, revision=revision, close_number=ground.number,
         time_zone=scope.time_zone, digest=seal_digest(found.counts), counts=found.counts,
@@ -139,6 +141,7 @@ def _seal(
         topic_id=ground.topic_id, generation=rows.generation, offsets=dict(ground.offsets),
         append_times={p: moment_of(ms * 1000) for p, ms in ground.append_ms.items()},
         catalogue_versions=dict(ground.catalogue_versions), key_fingerprint=_fingerprint(client, rows.month),
+        alias_versions={tenant: held for tenant, held in rows.aliases.items() if tenant in tenants},
     )  # fmt: skip
 
 

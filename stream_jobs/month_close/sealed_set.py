@@ -45,8 +45,7 @@ def store_set(client: Client, rows: Rows, scope: Scope) -> None:
     lanes = 1 if client.get_client_setting("insert_quorum") else _LANES
     with ThreadPoolExecutor(lanes) as pool:
         stored = [
-            pool.submit(_store, client, rows, part, portion)
-            for part, portion in scope.pieces(most=MOST_STORED, sliced=True)
+            pool.submit(_store, client, *piece) for piece in scope.pieces(rows, most=MOST_STORED, sliced=True)
         ]
         for piece in stored:
             piece.result()

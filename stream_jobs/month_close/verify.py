@@ -89,7 +89,7 @@ def _differences(
 
     Subjects only: who of them is left out was decided by their active days as known when it was sealed.
     """
-    rows = rows_of(client, seal.month, seal.close_number)
+    rows = rows_of(client, seal.month, seal.close_number, seal.alias_versions)
     live = cells_of(client, rows, _scope(client, seal, rows), allowed=False)
     # The digests tell which cells differ; only these are compared subject by subject.
     cells = sorted({(c.tenant, c.sku) for c in set(live) ^ set(stored)})

@@ -13,6 +13,7 @@ from infra.errors import CheckFailed
 from schemas.catalogue import Catalogue
 from stream_jobs.month_close.agreements import Tenants
 from stream_jobs.month_close.allowances import Allowance
+from stream_jobs.month_close.rows import Rows
 from stream_jobs.month_close.scope import Scope, scopes_of
 from stream_jobs.month_close.versions import Versions
 
@@ -130,13 +131,18 @@ def test_every_row_belongs_to_exactly_one_agreement(history: list[Any]) -> None:
     assert sorted(cell for cells in found.values() for cell in cells) == sorted(CELLS)
 
 
-@given(st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("abcd")), st.booleans())
-def test_judging_some_tenants_apart_loses_no_row(named: set[str], judged: set[str], others: bool) -> None:
+@given(
+    st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("abcd")), st.booleans()
+)
+def test_judging_some_tenants_apart_loses_no_row(
+    named: set[str], judged: set[str], linked: set[str], others: bool
+) -> None:
     tenants = Tenants(frozenset(named), others)
     rows = {(tenant, "S"): 1 for tenant in "abcd" if tenant in tenants}
     entries = tuple(Allowance("trial", "", t, ("S",), 2) for t in sorted(judged) if (t, "S") in rows)
-    parts = Scope("csp", "UTC", tenants, rows, {"S": "user"}, entries).by_allowances()
-    held = [(cell, bool(part.allowances)) for part in parts for cell in part.rows]
-    assert sorted(held) == sorted((cell, cell[0] in judged) for cell in rows)
-    for part in parts:
+    stored = Rows(OCTOBER, "active_users", 1, aliases=dict.fromkeys(linked, "v"))
+    parts = Scope("csp", "UTC", tenants, rows, {"S": "user"}, entries).apart(stored)
+    held = [(cell, bool(part.allowances), bool(read.aliases)) for read, part in parts for cell in part.rows]
+    assert sorted(held) == sorted((cell, cell[0] in judged, cell[0] in linked) for cell in rows)
+    for _, part in parts:
         assert set(part.rows) == {cell for cell in rows if cell[0] in part.tenants}

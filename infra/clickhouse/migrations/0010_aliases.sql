@@ -54,5 +54,24 @@ CREATE TABLE IF NOT EXISTS alias_versions $on_cluster
 ENGINE = ${replicated}ReplacingMergeTree(stored_at)
 ORDER BY (month, tenant);
 
+-- Who stands for whom as it is known now: everybody who is linked, representatives too. For views, which join it only to
+-- what it has.
+CREATE OR REPLACE VIEW linked_subjects $on_cluster
+SQL SECURITY DEFINER
+AS
+SELECT v.month AS month, v.tenant AS tenant, m.subject AS subject, m.representative AS representative
+FROM
+(
+    SELECT month, tenant, argMax(version, stored_at) AS newest
+    FROM alias_versions
+    GROUP BY month, tenant
+    HAVING newest != ''
+) AS v
+INNER JOIN
+(
+    SELECT DISTINCT tenant, version, arrayJoin([subject, representative]) AS subject, representative
+    FROM alias_members
+) AS m ON v.tenant = m.tenant AND v.newest = m.version;
+
 ALTER TABLE seals $on_cluster
     ADD COLUMN IF NOT EXISTS alias_versions Map(String, String) COMMENT 'tenant to the aliases that held, where there were any';

@@ -11,7 +11,10 @@ CREATE OR REPLACE VIEW active_users_by_day $on_cluster
 )
 SQL SECURITY DEFINER
 AS
-SELECT addDays(month, number - 1) AS day, tenant, sku, bitShiftRight(bits, number) AS active_users, month
+SELECT day, tenant, sku, users - surplus AS active_users, month
+FROM
+(
+SELECT addDays(month, number - 1) AS day, tenant, sku, bitShiftRight(bits, number) AS users, month
 FROM
 (
     -- Bit d of active_days is day d of the month. Summing the masked bits costs a third of counting them one by one.
@@ -33,4 +36,26 @@ FROM
 )
 ARRAY JOIN sums AS bits, arrayEnumerate(sums) AS number
 WHERE bits > 0
+) AS counted
+LEFT JOIN
+(
+    -- Names of one person beyond the first of each day: only tenants with aliases are read for it.
+    SELECT month, tenant, sku, addDays(month, number - 1) AS day, sum(names - 1) AS surplus
+    FROM
+    (
+        SELECT a.month AS month, a.tenant AS tenant, a.sku AS sku, l.representative AS representative, number,
+            uniqExact(a.subject) AS names
+        FROM
+        (
+            SELECT month, tenant, sku, subject, bitPositionsToArray(groupBitOr(active_days)) AS numbers
+            FROM $active_users
+            WHERE (month, tenant) IN (SELECT month, tenant FROM alias_versions)
+            GROUP BY month, tenant, sku, subject
+        ) AS a
+        INNER JOIN linked_subjects AS l ON a.month = l.month AND a.tenant = l.tenant AND a.subject = l.subject
+        ARRAY JOIN numbers AS number
+        GROUP BY month, tenant, sku, representative, number
+    )
+    GROUP BY month, tenant, sku, day
+) AS linked USING (month, tenant, sku, day)
 COMMENT 'Different subjects that logged in, by day, tenant and SKU. Exact; filter on month.'

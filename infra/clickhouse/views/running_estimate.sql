@@ -29,9 +29,23 @@ WITH
         FROM catalogue_tenants
         GROUP BY tenant
     ),
+    linked AS
+    (
+        -- Names of one person beyond the first: only tenants with aliases are read for it.
+        SELECT a.month AS month, a.tenant AS tenant, a.sku AS sku, uniqExact(a.subject) - uniqExact(l.representative) AS surplus
+        FROM
+        (
+            SELECT month, tenant, sku, subject
+            FROM $active_users
+            WHERE month BETWEEN toStartOfMonth(toDate(now('UTC')) - 1) AND toStartOfMonth(toDate(now('UTC')) + 1)
+                AND (month, tenant) IN (SELECT month, tenant FROM alias_versions)
+        ) AS a
+        INNER JOIN linked_subjects AS l ON a.month = l.month AND a.tenant = l.tenant AND a.subject = l.subject
+        GROUP BY month, tenant, sku
+    ),
     counted AS
     (
-        SELECT month, tenant, sku, uniqExact(reinterpretAsUInt128(subject)) AS active_users
+        SELECT month, tenant, sku, uniqExact(reinterpretAsUInt128(subject)) AS users
         FROM $active_users
         -- It is never a day later or earlier anywhere than it is in UTC.
         WHERE month BETWEEN toStartOfMonth(toDate(now('UTC')) - 1) AND toStartOfMonth(toDate(now('UTC')) + 1)
@@ -39,8 +53,9 @@ WITH
     )
 SELECT
     month, tenant, tenants.name AS tenant_name, sku, named.1 AS sku_name, named.2 AS family, named.3 AS programme,
-    if(named.4 = '', 'UTC', named.4) AS time_zone, named.5 AS unit, active_users
+    if(named.4 = '', 'UTC', named.4) AS time_zone, named.5 AS unit, users - surplus AS active_users
 FROM counted
+LEFT JOIN linked USING (month, tenant, sku)
 LEFT JOIN skus USING (sku)
 LEFT JOIN tenants USING (tenant)
 WHERE month = toDate(formatDateTime(now(), '%Y-%m-01', time_zone))
