@@ -114,8 +114,8 @@ def test_horizon_with_the_name_from_its_event_data(engine: Engine, tmp_path: Pat
                 f"INSERT INTO h_event VALUES ({number}, '{kind}', 'INFO', '2026-10-31 23:59:59.500000', 'S-1-5-21-1', "
                 f"'pool')"
             ))  # fmt: skip
-        data = "(2, 'UserDisplayName', 0, 'CORP\\alice'), (2, 'X', 0, 'y')"
-        broker.execute(text(f"INSERT INTO h_event_data VALUES {data}"))
+        data = text("INSERT INTO h_event_data VALUES (2, 'UserDisplayName', 0, :name), (2, 'X', 0, 'y')")
+        broker.execute(data, {"name": "CORP\\alice"})
     poll(engine, tmp_path, horizon("h_"), HorizonAdapter(TOKYO))
     [event] = sent(tmp_path)
     assert (event["id"], event["time"], event["data"]) == (
