@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple, cast
 
+import pytest
+
+from console.main import main
 from schemas.settings import PREFIX, Settings
 
 
@@ -30,6 +35,21 @@ def rollcall(settings: Settings, *arguments: str, stdin: bytes = b"", timeout: f
         capture_output=True, timeout=timeout, check=False,
     )  # fmt: skip
     return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def inside(settings: Settings, *arguments: str) -> Outcome:
+    """The same in this process, which saves seconds of imports: for commands that neither stay nor read their input."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name, value in environment(settings).items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out.flush()
+        err.flush()
+        code = ended.value.code
+    said = [cast(io.BytesIO, stream.buffer).getvalue().decode() for stream in (out, err)]
+    return Outcome(code if isinstance(code, int) else 0, *said)
 
 
 def start(settings: Settings, *arguments: str, **changes: str) -> subprocess.Popen[bytes]:

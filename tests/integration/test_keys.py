@@ -16,7 +16,7 @@ from infra.keyring import parse_keys
 from infra.keys import add_key
 from infra.pseudonyms import Pseudonyms
 from infra.waiting import wait_until
-from tests.integration.command import rollcall
+from tests.integration.command import inside, rollcall
 from tests.integration.conftest import MakeSettings
 
 ONE, TWO, THREE = "11" * 32, "22" * 32, "33" * 32
@@ -56,13 +56,15 @@ def test_a_key_begins_at_a_month_s_edge(make_settings: MakeSettings, tmp_path: P
         assert wait_until(lambda: worker.poll(timeout_ms=200) is not None and bool(worker.assignment()), 20)
         with connect(settings) as client, pytest.raises(CheckFailed, match="1 workers run"):
             add_key(settings, client, parse_keys(ring.read_text(), "here"), date(2026, 4, 1))
-    added = rollcall(settings, "keys", "add", "--from-month", "2026-04")
+    added = inside(settings, "keys", "add", "--from-month", "2026-04")
     assert added.code == 0, added.err
-    assert rollcall(settings, "keys", "show").code == 0
+    assert inside(settings, "keys", "show").code == 0
 
     # A late login of March by the old key, and April's by the new one: nobody is counted twice.
     times = ("2026-03-20T12:00:00+09:00", "2026-03-31T23:59:59+09:00", "2026-04-01T00:00:00+09:00")
-    pushed = rollcall(settings, "push", "-", "--format", "cloudevents", stdin=b"".join(login(time) for time in times))
+    file = tmp_path / "logins.ndjson"
+    file.write_bytes(b"".join(map(login, times)))
+    pushed = inside(settings, "push", str(file))
     assert pushed.code == 0, pushed.err
     drained = rollcall(settings, "worker", "--drain")
     assert drained.code == 0, drained.err

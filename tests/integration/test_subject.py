@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from stream_jobs.month_close.explain import explain
 from stream_jobs.month_close.verify import verify_month
 from stream_jobs.quarantine.desk import Selection, replay
 from stream_jobs.subjects.erase import erase
-from tests.integration.command import rollcall
+from tests.integration.command import inside, rollcall
 from tests.integration.conftest import MakeSettings
 
 ALICE, BOB = "zq7alice@customer-a.example", "zq7bob@customer-a.example"
@@ -38,8 +39,9 @@ def login(user: str, month: str, **changes: Any) -> bytes:
     return json.dumps(event | changes).encode() + b"\n"
 
 
-def count(settings: Settings, *logins: bytes) -> None:
-    pushed = rollcall(settings, "push", "-", "--format", "cloudevents", stdin=b"".join(logins))
+def count(settings: Settings, file: Path, *logins: bytes) -> None:
+    file.write_bytes(b"".join(logins))
+    pushed = inside(settings, "push", str(file))
     assert pushed.code == 0, pushed.err
     drained = rollcall(settings, "worker", "--drain")
     assert drained.code == 0, drained.err
@@ -49,21 +51,21 @@ def names(client: Client, table: str = "subject_names") -> set[str]:
     return {name for (name,) in client.query(f"SELECT name FROM {table}").result_rows}
 
 
-def test_an_erased_name_stays_gone_and_counts_verify(make_settings: MakeSettings, tmp_path: Any) -> None:
+def test_an_erased_name_stays_gone_and_counts_verify(make_settings: MakeSettings, tmp_path: Path) -> None:
     """By two keys, from April on the second; the name comes again live, by a rebuild, and by a replay."""
-    ring = tmp_path / "ring"
+    ring, file = tmp_path / "ring", tmp_path / "logins.ndjson"
     ring.write_text(f"{ONE}\n2026-04 {TWO}\n")
     settings = make_settings(key_file=ring, kafka={"partitions": 1})
     by_month = MonthlyPseudonyms(Keys({FIRST: bytes.fromhex(ONE), date(2026, 4, 1): bytes.fromhex(TWO)}))
     alice = [pseudonyms.of("customer-a", ALICE) for pseudonyms in by_month.by_start.values()]
     unknown = login(ALICE, "2026-03", data={"tenant": "customer-a", "sku": "UNKNOWN"})
-    count(settings, login(ALICE, "2026-03"), login(BOB, "2026-03"), unknown)
+    count(settings, file, login(ALICE, "2026-03"), login(BOB, "2026-03"), unknown)
     closed = rollcall(settings, "close", "2026-03", "--drain", "--format", "csv")
     assert closed.out.endswith(f"{SKU},2\n"), closed.err
 
     with connect(settings) as client:
         assert names(client) == {ALICE, BOB}
-        done = rollcall(settings, "subject", "erase", "customer-a", ALICE.upper(), "--reason", "asked on 1 April")
+        done = inside(settings, "subject", "erase", "customer-a", ALICE.upper(), "--reason", "asked on 1 April")
         assert (done.code, "1 stored names taken out" in done.err) == (0, True), done.err
         days = settings.kafka.retention_days + 7  # Kafka's segments last a week
         until = datetime.now(UTC) + timedelta(days=days)
@@ -78,7 +80,8 @@ def test_an_erased_name_stays_gone_and_counts_verify(make_settings: MakeSettings
         settings.catalogue.write_text(settings.catalogue.read_text().replace("products:", sku))
         catalogue.apply(settings, client, settings.catalogue.read_text())
         assert replay(settings, client, Selection(), print).sent == 1
-        count(settings, login(ALICE, "2026-03", id="again"), login(ALICE, "2026-04"), login(BOB, "2026-04"))
+        again = login(ALICE, "2026-03", id="again")
+        count(settings, file, again, login(ALICE, "2026-04"), login(BOB, "2026-04"))
         with trial(settings, MARCH, now=datetime.now(UTC), tell=print) as made:
             assert made.accept("a test", "tester").number in (1, 2)
         assert names(client) == {BOB}
@@ -95,7 +98,7 @@ def test_an_erased_name_stays_gone_and_counts_verify(make_settings: MakeSettings
         migrate(settings, told.append)
         assert (names(client), any("1 that were stored again" in line for line in told)) == ({BOB}, True)
 
-        exported = rollcall(settings, "subject", "export", "customer-a", ALICE)
+        exported = inside(settings, "subject", "export", "customer-a", ALICE)
         assert exported.code == 0, exported.err
         found = json.loads(exported.out)
         assert [each["subject"] for each in found["pseudonyms"]] == [subject.hex() for subject in alice]
