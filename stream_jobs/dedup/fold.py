@@ -26,6 +26,7 @@ from schemas.source_report import REPORT_TYPE, SourceReport, read_report
 from stream_jobs.dedup.batch import Batch, Headers, Record
 from stream_jobs.dedup.cache import Slot
 from stream_jobs.dedup.decode import Item, content_type, read_carefully
+from stream_jobs.dedup.links import Seen, seen
 from stream_jobs.dedup.moment import OFFSETS, clock_at, hour_of, since_epoch
 from stream_jobs.dedup.replay import Replay, read_replay
 from stream_jobs.dedup.resolve import Cell, Place, Resolver
@@ -79,6 +80,8 @@ class Folded:
     def __init__(self) -> None:
         self.rows: dict[Slot, dict[str, Row]] = {}
         self.refused: list[Refused] = []
+        self.links: set[Seen] = set()
+        """More names of the same people, where events gave them."""
         self.counted_replays: list[Replay] = []
         self.controls: list[PlacedControl] = []
         self.reports: list[PlacedReport] = []
@@ -189,6 +192,8 @@ class Folder:
             hours = [hour for index, hour in enumerate(hours) if index not in gone]
             events = [event for index, event in enumerate(events) if index not in gone]
         self.folded.count(events, hours)
+        if not plain:
+            self.folded.links |= seen(events, self._resolver)
         return left
 
     def _cell(self, event: Login) -> Cell | None:
@@ -258,6 +263,7 @@ class Folder:
             ))  # fmt: skip
             return
         self.folded.add(slot, event.subject, bit, (time, event.source, event.id), self._close)
+        self.folded.links |= seen([event], self._resolver)
         if replay:
             self.folded.counted_replays.append(replay)
         else:

@@ -20,6 +20,7 @@ from stream_jobs.dedup.cap import Cap
 from stream_jobs.dedup.erased import Erasures
 from stream_jobs.dedup.failpoints import reach
 from stream_jobs.dedup.fold import Folded, Folder
+from stream_jobs.dedup.links import Known
 from stream_jobs.dedup.meters import Meters
 from stream_jobs.dedup.quarantine import Quarantine
 from stream_jobs.dedup.reading import Reading
@@ -44,7 +45,7 @@ class Pipeline:
         self._sink = Sink(client, settings, meters.retried)
         self._reading = Reading(settings, client, topic_id, self._cache, self._sink)
         self._erasures = Erasures(client, self._sink)
-        self._heard = heard.Heard()
+        self._heard, self._linked = heard.Heard(), Known()
         self._quarantine = Quarantine(settings)
         self._cap = Cap(settings.worker.quarantine_ratio, settings.worker.quarantine_sample)
 
@@ -76,6 +77,8 @@ class Pipeline:
         erased = await self._erasures.known()
         with self.meters.timed("columns"):
             inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache, self.table, erased)
+            links = self._linked.fresh(folded.links)
+            inserts += rows.linked(links, self._pseudonyms, erased)
             fresh = self._heard.fresh(batch, folded)
             inserts += [block for block in (heard.reports(folded.reports), heard.activity(fresh)) if len(block)]
         reach("before-insert")
@@ -84,6 +87,7 @@ class Pipeline:
         reach("after-insert")
         with self.meters.timed("learn"):
             rows.learn(folded, self._cache)
+            self._linked.learn(links)
             self._heard.learn(fresh)
         written = sum(len(block) for block in inserts if block.table == self.table)
         self.meters.stored(batch, folded, written)

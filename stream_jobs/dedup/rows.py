@@ -7,7 +7,7 @@ Pure: the columns are built here, `sink.py` sends them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -22,12 +22,14 @@ from schemas.identity import canonical
 from schemas.quarantine import State
 from stream_jobs.dedup.cache import Cache, mark
 from stream_jobs.dedup.fold import Folded, Refused
+from stream_jobs.dedup.links import Seen, rows_of
 from stream_jobs.dedup.moment import microseconds
 from stream_jobs.dedup.replay import Replay
 
 # What ClickHouse's DateTime64(6) holds.
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)
 UNKNOWN_SOURCE = "unknown"
+_NAMED = ("tenant", "subject", "name")
 Erased = frozenset[tuple[str, bytes]]
 """Whose names are stored no more: tenants, and pseudonyms by the first key, whatever key holds in a month."""
 
@@ -91,7 +93,7 @@ def people(
             ):
                 named[tenant, subject] = name
     names = Block(
-        "subject_names", ("tenant", "subject", "name"),
+        "subject_names", _NAMED,
         [[tenant for tenant, _ in named], [subject for _, subject in named], list(named.values())],
     )  # fmt: skip
     active = Block(
@@ -99,6 +101,16 @@ def people(
         [months, tenants, skus, subjects, firsts, days, closes],
     )  # fmt: skip
     return names, active
+
+
+def linked(found: Sequence[Seen], pseudonyms: MonthlyPseudonyms, erased: Erased) -> list[Block]:
+    """That names are of one person, and the names; none of the blocks is empty."""
+    named, links = rows_of(found, pseudonyms, erased)
+    of_links = ("tenant", "one", "other", "kinds", "first_month", "last_month")
+    return [
+        Block(table, columns, [list(column) for column in zip(*rows, strict=True)])
+        for table, columns, rows in (("subject_names", _NAMED, named), ("identity_links", of_links, links)) if rows
+    ]  # fmt: skip
 
 
 def refused(events: Iterable[Refused]) -> Block:
