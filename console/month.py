@@ -21,6 +21,7 @@ from stream_jobs.month_close.count import live_counts, months_with_logins, seale
 from stream_jobs.month_close.explain import explain as explain_cell
 from stream_jobs.month_close.report.draft import draft_all
 from stream_jobs.month_close.report.who import account
+from stream_jobs.month_close.rules.sources import why_unanswered
 from stream_jobs.month_close.seal import seals
 from stream_jobs.month_close.verify import verify_month
 
@@ -53,6 +54,8 @@ def close(
     results = close_month(settings, first, agreement=agreement, drain=drain, tell=tell)
     show(format, COUNTS, sorted(row for result in results for row in _rows(result.counts)))
     drafts = draft_all(settings, connect(settings), first, results, actor=account(), at=now(), tell=tell)
+    for source, why in sorted({(s.source, why) for draft in drafts for s in draft.sources if (why := why_unanswered(s))}):
+        tell(f"source {source} {why}")
     if drafts:
         several = len(agreements_of(settings, connect(settings), first)) > 1
         named = f" --agreement {drafts[0].agreement}" if several else ""

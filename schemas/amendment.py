@@ -37,7 +37,7 @@ def changes_of_sealed(old: Catalogue, new: Catalogue, sealed: Iterable[tuple[dat
     """A sentence, with the cure, for each entry that says something else of a sealed month.
 
     `sealed` has the months (first days) and agreements that are sealed. What may change at any time is how a report
-    is approved and sent: contacts, approval, submission, reminders, forms, purchase order.
+    is approved and sent: contacts, approval, submission, reminders, forms, purchase order, what silent sources do.
     """
     before, after = _only_in(old, new), _only_in(new, old)
     months: dict[tuple[str, str, str], list[date]] = defaultdict(list)

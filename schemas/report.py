@@ -7,7 +7,7 @@ report. Quantities are users, or instances for SKUs counted so.
 from __future__ import annotations
 
 import hashlib
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -83,6 +83,30 @@ class SetAside(_Value):
     source: str
     events: int = Field(ge=1)
     of_month: Literal["event", "append"] = Field(description="append: the event's own time could not be read")
+
+
+class SilentTime(_Value):
+    """Expected from `start` to `end` (UTC), for so many minutes in all, and not heard of."""
+
+    start: datetime
+    end: datetime
+    minutes: int = Field(ge=1)
+    time_zone: str = Field(description="of its rhythm")
+
+
+class SourceSeen(_Value):
+    """What was known of a declared source that may concern the agreement, as of the close."""
+
+    source: str
+    kind: str
+    silent: list[SilentTime] = []
+    asked_until: datetime | None = Field(None, description="it must have told that all before is sent; null: not asked")
+    complete_to: datetime | None = Field(None, description="what it has told, `asked_until` at the most; null: nothing")
+    waiting: bool = Field(False, description="its newest report told of logins that waited for Kafka")
+
+    @property
+    def missed(self) -> timedelta:
+        return timedelta(minutes=sum(time.minutes for time in self.silent))
 
 
 class Adjustment(_Value):
@@ -181,6 +205,7 @@ class Report(_Value):
     total: Quantities
     adjustments: list[Adjustment] = []
     set_aside: list[SetAside] = []
+    sources: list[SourceSeen] = []
     findings: list[Finding] = []
     correction: Correction | None = None
 

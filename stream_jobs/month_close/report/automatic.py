@@ -26,7 +26,7 @@ def needs_a_person(report: Report, before: Report | None, life: Life, limits: Au
     for finding in report.findings:
         if finding.waived is None and _ORDER.index(finding.severity) > _ORDER.index(limits.highest_severity):
             reasons.append(f"finding {finding.id} is {finding.severity}, above {limits.highest_severity}")
-        elif limits.all_sources and finding.waived is None and finding.kind == "silent_source":
+        elif limits.all_sources and finding.waived is None and finding.kind in ("silent_source", "no_watermark"):
             reasons.append(f"not all sources report: {finding.id}")
     newest = life.newest
     hands = life.hands_in(newest) if newest else frozenset()

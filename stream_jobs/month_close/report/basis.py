@@ -19,6 +19,7 @@ from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.report.build import Basis
 from stream_jobs.month_close.report.ledger import read_lives
 from stream_jobs.month_close.report.life import Life
+from stream_jobs.month_close.report.sources_seen import sources_seen
 from stream_jobs.month_close.report.store import get_report, get_reports
 from stream_jobs.month_close.report.unsettled import events_set_aside, offsets_lost, subjects_arriving
 from stream_jobs.month_close.seal import newest_seal
@@ -58,11 +59,16 @@ def gather(client: Client, life: Life, seal: Seal, *, revision: int, corrects: R
     catalogue = versions.with_programme(agreement.programme, version)
     known = {sku.id for sku in catalogue.skus}
     in_seal = {cell.sku for cell in seal.counts} | {part.sku for part in seal.left_out}
+    arriving = subjects_arriving(client, versions, seal)
+    # What sources told behind the close says nothing of its set, unless nothing of the month came behind it.
+    seen = sources_seen(
+        client, catalogue_now(client), agreement, life.month, seal.time_zone, seal.close_number if arriving else None
+    )
     return Basis(
         catalogue=catalogue, agreement=agreement, month=life.month, seal=seal, adjustments=life.adjustments,
         waivers={finding: waiver for (number, finding), waiver in life.waivers.items() if number == revision},
         set_aside=events_set_aside(client, life.month, seal.time_zone),
-        arriving=subjects_arriving(client, versions, seal), history=_history(client, life), corrects=corrects,
+        arriving=arriving, sources=seen, history=_history(client, life), corrects=corrects,
         reason=reason, more_findings=offsets_lost(client, life.month, seal.time_zone),
         retired=versions.skus(in_seal - known, version),
     )  # fmt: skip
@@ -77,7 +83,7 @@ def _as_printed_now(sealed: Agreement, newest: Agreement) -> Agreement:
     same = {party: getattr(newest, party) for party in parties
             if getattr(newest, party).name == getattr(sealed, party).name}  # fmt: skip
     return sealed.model_copy(
-        update={"purchase_order": newest.purchase_order, "language": newest.language, **same}
+        update={name: getattr(newest, name) for name in ("purchase_order", "language", "silent_sources")} | same
     )
 
 

@@ -12,7 +12,7 @@ from datetime import date
 from schemas.agreement import Agreement
 from schemas.catalogue import Catalogue, Sku, rules_in_force
 from schemas.close import Seal
-from schemas.report import Adjustment, Correction, Finding, Line, Report, SealCited, SetAside, Waiver
+from schemas.report import Adjustment, Correction, Finding, Line, Report, SealCited, SetAside, SourceSeen, Waiver
 from stream_jobs.month_close.agreements import UNKNOWN_CONTRACT
 from stream_jobs.month_close.due import due_of
 from stream_jobs.month_close.report.differences import differences
@@ -42,6 +42,7 @@ class Basis:
     adjustments: Sequence[Adjustment] = ()
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
     set_aside: Sequence[SetAside] = ()
+    sources: Sequence[SourceSeen] = ()
     arriving: int = 0
     history: Sequence[Report] = ()
     corrects: Report | None = None
@@ -66,8 +67,8 @@ def build(basis: Basis, revision: int, draft: int) -> Report:
     lines, unapplied = cell_lines(basis.catalogue, agreement, month, skus, seal, basis.adjustments)
     numbers = Numbers(
         catalogue=basis.catalogue, agreement=agreement, month=month, due=due, skus=skus, lines=tuple(lines),
-        history=tuple(basis.history), set_aside=tuple(basis.set_aside), arriving=basis.arriving,
-        unapplied=tuple(unapplied),
+        history=tuple(basis.history), set_aside=tuple(basis.set_aside), sources=tuple(basis.sources),
+        arriving=basis.arriving, unapplied=tuple(unapplied),
     )  # fmt: skip
     verdict = judge(rules_in_force(basis.catalogue, agreement.programme, month), numbers)
     lines = in_order([*lines, *verdict.lines])
@@ -84,6 +85,7 @@ def build(basis: Basis, revision: int, draft: int) -> Report:
         lines=lines, skus=sku_totals(lines), families=family_totals(lines), total=total(lines),
         adjustments=sorted(basis.adjustments, key=lambda a: a.place),
         set_aside=sorted(basis.set_aside, key=lambda s: (s.reason, s.source, s.of_month)),
+        sources=sorted(basis.sources, key=lambda s: s.source),
         findings=_findings([*verdict.findings, *basis.more_findings], basis.waivers),
         correction=_correction(basis.corrects, basis.reason, lines) if basis.corrects else None,
     )  # fmt: skip

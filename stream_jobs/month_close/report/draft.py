@@ -28,7 +28,7 @@ from stream_jobs.month_close.report.ledger import Ledger
 from stream_jobs.month_close.report.life import Life, Revision, refused
 from stream_jobs.month_close.report.store import get_report, put_report
 
-_UNPRINTED = {"revision", "draft", "findings", "set_aside", "correction", "seal"}
+_UNPRINTED = {"revision", "draft", "findings", "set_aside", "sources", "correction", "seal"}
 
 
 def draft(

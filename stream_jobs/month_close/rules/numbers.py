@@ -11,7 +11,7 @@ from schemas.agreement import Agreement
 from schemas.calendar import next_month
 from schemas.catalogue import Catalogue, Sku
 from schemas.parts import Deployment
-from schemas.report import Due, Finding, Line, Report, RuleCited, SetAside
+from schemas.report import Due, Finding, Line, Report, RuleCited, SetAside, SourceSeen
 from schemas.rules import Rule
 
 RuleKind = TypeVar("RuleKind")
@@ -49,6 +49,7 @@ class Numbers:
     lines: tuple[Line, ...]
     history: tuple[Report, ...] = ()
     set_aside: tuple[SetAside, ...] = ()
+    sources: tuple[SourceSeen, ...] = ()
     arriving: int = 0
     unapplied: tuple[Unapplied, ...] = ()
 

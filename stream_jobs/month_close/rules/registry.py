@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from schemas.rules import Rule
-from stream_jobs.month_close.rules import builtin, evidence, family_minimum, skus, tier, trials, variance, zero
+from stream_jobs.month_close.rules import builtin, evidence, family_minimum, skus, sources, tier, trials, variance, zero
 from stream_jobs.month_close.rules.numbers import Numbers, Verdict
 
 Judge = Callable[[Sequence[Rule], Numbers], Verdict]
@@ -32,6 +32,8 @@ FINDING: dict[str, Judge] = {
     "adjusted_unused": builtin.adjusted_unused,
     "negative": builtin.negative,
     "uncovered": builtin.uncovered,
+    "silent_source": sources.silent,
+    "no_watermark": sources.unanswered,
 }
 
 
