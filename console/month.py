@@ -54,8 +54,10 @@ def close(
     results = close_month(settings, first, agreement=agreement, drain=drain, tell=tell)
     show(format, COUNTS, sorted(row for result in results for row in _rows(result.counts)))
     drafts = draft_all(settings, connect(settings), first, results, actor=account(), at=now(), tell=tell)
-    for source, why in sorted({(s.source, why) for draft in drafts for s in draft.sources if (why := why_unanswered(s))}):
-        tell(f"source {source} {why}")
+    seen = {source.source: source for draft in drafts for source in draft.sources}
+    for name, source in sorted(seen.items()):
+        if why := why_unanswered(source):
+            tell(f"source {name} {why}")
     if drafts:
         several = len(agreements_of(settings, connect(settings), first)) > 1
         named = f" --agreement {drafts[0].agreement}" if several else ""
