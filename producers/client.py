@@ -28,6 +28,7 @@ from producers.topic import topic_limits
 from schemas.event import BATCH, STRUCTURED, LoginEvent
 from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings
+from schemas.source_report import REPORT_PARTITION, REPORT_TYPE, SourceReport
 
 OVERHEAD = 512
 """More than what Kafka adds to one value: the batch's header (61 bytes), the record's, the content type."""
@@ -151,6 +152,19 @@ class LoginProducer:
             self._taken += len(events)
         for record in records:
             self._dispatch(record, together.settle)
+
+    def report(self, report: SourceReport, seconds: float = 10.0) -> None:
+        """Sends what a source says of itself; returns when Kafka has acknowledged it. Raises OutOfReach."""
+        value, settled, errors = report.to_json(), threading.Event(), list[Exception | None]()
+        self._check(len(value))
+
+        def told(error: Exception | None) -> None:
+            errors.append(error)
+            settled.set()
+
+        self._dispatch(Record(REPORT_PARTITION, value, REPORT_TYPE, 0), told)
+        if not settled.wait(seconds) or errors[0] is not None:
+            raise _undelivered(self._settings, 1, errors[0] if errors else None, seconds)
 
     def deliveries(self) -> Deliveries:
         with self._moved:

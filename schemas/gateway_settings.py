@@ -12,6 +12,9 @@ class GatewaySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: str = Field(
+        "/gateway", min_length=1, max_length=512, description="the source under which it reports of itself; one each"
+    )
     host: str = Field("127.0.0.1", min_length=1, description="address that the gateway listens on")
     port: int = Field(8443, ge=0, le=65535, description="its port; 0: any free one")
     cert_file: Path | None = Field(None, description="PEM file of the gateway's certificate; left out: no TLS")

@@ -38,11 +38,14 @@ def write_control(settings: Settings, record: ControlRecord, partitions: Iterabl
             request_timeout_ms=10_000, delivery_timeout_ms=int(ACKNOWLEDGED_SECONDS * 1000),
         )  # fmt: skip
         try:
-            sent = {p: _send(producer, settings.kafka.topic, p, record) for p in wanted}
-            producer.flush(timeout=ACKNOWLEDGED_SECONDS)
-            for partition, future in sent.items():
-                metadata = future.get(timeout=max(0.0, deadline - time.monotonic()))
-                written[partition] = (metadata.offset, metadata.timestamp)
+            # The first partition before the others: a source's report stands there, and what it says is in Kafka is
+            # before the record in every other partition too, if the report is before it in this one.
+            for together in (wanted[:1], wanted[1:]):
+                sent = {p: _send(producer, settings.kafka.topic, p, record) for p in together}
+                producer.flush(timeout=max(0.0, deadline - time.monotonic()))
+                for partition, future in sent.items():
+                    metadata = future.get(timeout=max(0.0, deadline - time.monotonic()))
+                    written[partition] = (metadata.offset, metadata.timestamp)
         finally:
             producer.close(timeout=5)
     except (KafkaError, OSError) as error:

@@ -202,6 +202,7 @@ class Events:
                     {"retry-after": str(SPOOL_FULL_SECONDS)},
                 ) from None  # fmt: skip
             self._meters.events(stored, "", len(verdict.taken))
+            self._link.spoke_for |= verdict.sources
         if verdict.refused:
             for reason, count in Counter(event.reason for event in verdict.refused).items():
                 self._meters.events("refused", reason, count)

@@ -29,6 +29,8 @@ class Verdict:
     taken: list[tuple[bytes, str]] = field(default_factory=list)
     """Each event's bytes, and the subject by which it is partitioned."""
     refused: list[RefusedEvent] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
+    """Of the events that are taken."""
 
 
 def judge(request: Unpacked, rights: Rights, max_event_bytes: int) -> Verdict:
@@ -39,6 +41,7 @@ def judge(request: Unpacked, rights: Rights, max_event_bytes: int) -> Verdict:
         whose = {(event.source, event.data.tenant) for event in events}
         if max(map(len, request.events)) <= max_event_bytes and not any(_fault(rights, *each) for each in whose):
             verdict.taken = list(zip(request.events, [event.subject for event in events], strict=True))
+            verdict.sources = {source for source, _ in whose}
             return verdict
     for index, raw in enumerate(request.events):
         try:
@@ -52,6 +55,7 @@ def judge(request: Unpacked, rights: Rights, max_event_bytes: int) -> Verdict:
             verdict.refused.append(_forbidden(request, index, one.id, fault))
         else:
             verdict.taken.append((raw, one.subject))
+            verdict.sources.add(one.source)
     return verdict
 
 

@@ -16,6 +16,7 @@ from producers.gateway.spool import Spool
 from producers.topic import DEFAULT_MAX_MESSAGE
 from schemas.array import elements
 from schemas.settings import KafkaSettings
+from schemas.source_report import SourceReport
 
 RETRY_SECONDS: Final = 1.0
 log = logging.getLogger("rollcall.gateway")
@@ -37,6 +38,8 @@ class Link:
         self.up = False
         self.why = "it was not asked yet"
         """Why it is not up."""
+        self.spoke_for: set[str] = set()
+        """Sources of which something was taken since somebody last asked."""
 
     def start(self) -> None:
         """Connects if Kafka answers. Raises CheckFailed or ConfigurationError for what waiting does not cure."""
@@ -54,6 +57,15 @@ class Link:
             raise OutOfReach(self.why)
         try:
             producer.send_many(events, done)
+        except RuntimeError:  # closed meanwhile
+            raise OutOfReach(self.why) from None
+
+    def report(self, report: SourceReport) -> None:
+        """As LoginProducer.report. Raises OutOfReach while Kafka is away."""
+        if (producer := self._producer) is None:
+            raise OutOfReach(self.why)
+        try:
+            producer.report(report, self._answer_seconds)
         except RuntimeError:  # closed meanwhile
             raise OutOfReach(self.why) from None
 

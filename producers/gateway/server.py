@@ -26,6 +26,7 @@ from producers.gateway.link import Link
 from producers.gateway.meters import Meters
 from producers.gateway.protocol import limited
 from producers.gateway.spool import Spool
+from producers.source_reports import Reporter
 from schemas.gateway_settings import GatewaySettings
 from schemas.settings import Settings
 
@@ -51,6 +52,7 @@ def run(settings: Settings) -> int:
     link = Link(settings.kafka, spool, answer_seconds=own.kafka_seconds, buffer_bytes=2 * own.waiting_bytes)
     link.start()
     intake = Intake(link, spool, own.kafka_seconds)
+    reporter = Reporter(own.name, link, spool)
     meters = Meters(settings.kafka.topic, spool, link, ring, own.spool_bytes)
     config = uvicorn.Config(
         application(Events(own, ring, intake, link, meters), meters),
@@ -80,10 +82,12 @@ def run(settings: Settings) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    reporter.start()
     try:
         server.run(sockets=[listener])
     finally:
         intake.close()
+        reporter.close()
         link.close()
         spool.close()
         if health is not None:

@@ -26,6 +26,7 @@ from producers.gateway.spool import Spool
 from producers.listening.lines import Lines, LineTally
 from producers.listening.listener import Datagrams, Streams
 from producers.polling.poller import file_name
+from producers.source_reports import Reporter
 from schemas.settings import KafkaSettings
 from schemas.source_settings import SyslogSettings
 
@@ -60,10 +61,13 @@ def run_syslog(
         lines = Lines(
             adapter, intake, folder / f"{name}.rejects", source=source, tenant=settings.tenant, sku=settings.sku
         )
+        reporter = Reporter(source, link, spool)
+        reporter.start()
         try:
             asyncio.run(_serve(listeners, lines, settings, context, stop, source, tell))
         finally:
             intake.close()
+            reporter.close()
     finally:
         link.close()
         spool.close()

@@ -15,7 +15,9 @@ from producers.polling.brokers import Broker
 from producers.polling.portion import Portion
 from producers.polling.reader import Refusals, Tally, read
 from producers.polling.watermark import Watermark
+from producers.source_reports import as_error, now, send_failure, send_report
 from schemas.settings import KafkaSettings
+from schemas.source_report import SourceReport
 from schemas.source_settings import PolledSettings
 
 
@@ -34,11 +36,16 @@ class Poller:
     folder: Path
     kafka: KafkaSettings
     tell: Callable[[str], None]
+    clock: Callable[[], datetime] = now
 
     def once(self) -> bool:
         """One poll; whether nothing was refused. Raises OutOfReach, CheckFailed or ConfigurationError."""
         with Watermark(self.folder, file_name(self.source)) as watermark:
-            return self._poll(watermark)
+            try:
+                return self._poll(watermark)
+            except (OutOfReach, CheckFailed) as error:
+                send_failure(self.kafka, self.source, self.clock(), error)
+                raise
 
     def until(self, stop: Event, every: float) -> bool:
         """Polls every so many seconds; a broker or Kafka that does not answer is told, and asked at the next."""
@@ -49,6 +56,7 @@ class Poller:
                     complete = self._poll(watermark) and complete
                 except (OutOfReach, CheckFailed) as error:
                     self.tell(f"{self.source}: {error}")
+                    send_failure(self.kafka, self.source, self.clock(), error)
                 stop.wait(every)
         return complete
 
@@ -72,8 +80,14 @@ class Poller:
                 f"{self.source}: nothing was read yet: name with --since (in the catalogue: since) from when on "
                 f"sessions count, as 2026-10-01"
             )
+        begun, overlap = self.clock(), timedelta(minutes=self.settings.overlap_minutes)
         with LoginProducer(self.kafka) as producer:
             tally = self._read(producer, watermark, self.broker.since(start))
+            # What becomes visible at the broker later than that is read by a poll to come.
+            send_report(producer, SourceReport(
+                source=self.source, kind="watermark", at=self.clock(), complete_to=begun - overlap, polled=begun,
+                error=as_error(f"{tally.refused:,} records were refused") if tally.refused else "",
+            ))  # fmt: skip
         watermark.polled(datetime.now(UTC))
         return self._told(tally, f"watermark {tally.mark.isoformat(timespec='seconds') if tally.mark else 'as before'}")
 
