@@ -7,19 +7,18 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer
 
 from infra.clickhouse.client import connect
 from infra.errors import CheckFailed, ConfigurationError
-from infra.kafka.connection import kafka_python_options
+from infra.kafka.group import members
 from infra.keyring import parse_keys
-from infra.keys import add_key
+from infra.keys import add_key, check_keys, fingerprint
 from infra.pseudonyms import Pseudonyms
 from infra.waiting import wait_until
-from tests.integration.command import inside, rollcall
+from tests.integration.command import inside, rollcall, start
 from tests.integration.conftest import MakeSettings
 
-ONE, TWO, THREE = "11" * 32, "22" * 32, "33" * 32
+ONE, TWO, THREE, FOUR = (digits * 32 for digits in ("11", "22", "33", "44"))
 
 
 def login(time: str) -> bytes:
@@ -43,19 +42,28 @@ def test_a_key_begins_at_a_month_s_edge(make_settings: MakeSettings, tmp_path: P
             "active_users", [[date(2026, 3, 1), "customer-a", "DAAS-PREM-T1", alice(ONE), 0]],
             column_names=["month", "tenant", "sku", "subject", "recorded_in"],
         )  # fmt: skip
-    late = f"{ONE}\n2026-03 {TWO}\n"
-    with connect(settings) as client, pytest.raises(ConfigurationError, match=r"the earliest month is 2026-04"):
-        add_key(settings, client, parse_keys(late, "here"), date(2026, 3, 1))
-    ring.write_text(late)
-    refused = rollcall(settings, "worker", "--drain")
-    assert (refused.code, "keys add --from-month 2026-03" in refused.err) == (2, True)
+        late = f"{ONE}\n2026-03 {TWO}\n"
+        with pytest.raises(ConfigurationError, match=r"the earliest month is 2026-04"):
+            add_key(settings, client, parse_keys(late, "here"), date(2026, 3, 1))
+        with pytest.raises(ConfigurationError, match=r"keys add --from-month 2026-03"):
+            check_keys(client, parse_keys(late, "here"))
 
-    ring.write_text(f"{ONE}\n2026-04 {TWO}\n")
-    with KafkaConsumer(f"{settings.kafka.topic}", **kafka_python_options(settings.kafka),
-                       group_id=f"{settings.kafka.group}-g1") as worker:  # fmt: skip
-        assert wait_until(lambda: worker.poll(timeout_ms=200) is not None and bool(worker.assignment()), 20)
-        with connect(settings) as client, pytest.raises(CheckFailed, match="1 workers run"):
-            add_key(settings, client, parse_keys(ring.read_text(), "here"), date(2026, 4, 1))
+    # While a worker runs no key begins; one that saw another begin ends itself.
+    worker = start(settings, "worker")
+    try:
+        assert wait_until(lambda: members(settings.kafka, f"{settings.kafka.group}-g1") == 1, 60, pause=0.2)
+        ring.write_text(f"{ONE}\n2026-04 {TWO}\n2099-01 {THREE}\n")
+        with connect(settings) as client:
+            with pytest.raises(CheckFailed, match="1 workers run"):
+                add_key(settings, client, parse_keys(ring.read_text(), "here"), date(2026, 4, 1))
+            client.insert("subject_keys", [[date(2099, 1, 1), fingerprint(bytes.fromhex(THREE))]],
+                          column_names=["valid_from", "fingerprint"])  # fmt: skip
+        said = worker.communicate(timeout=60)[1].decode()
+        assert (worker.returncode, "another pseudonym key begins" in said) == (70, True), said
+    finally:
+        worker.kill()
+        worker.wait(10)
+    assert wait_until(lambda: members(settings.kafka, f"{settings.kafka.group}-g1") == 0, 60, pause=0.2)
     added = inside(settings, "keys", "add", "--from-month", "2026-04")
     assert added.code == 0, added.err
     assert inside(settings, "keys", "show").code == 0
@@ -74,4 +82,4 @@ def test_a_key_begins_at_a_month_s_edge(make_settings: MakeSettings, tmp_path: P
         with pytest.raises(ConfigurationError, match=r"key from 2026-04.*is not given"):
             add_key(settings, client, parse_keys(ONE, "here"), date(2026, 5, 1))
         with pytest.raises(ConfigurationError, match=r"from 2026-04 is not the one"):
-            add_key(settings, client, parse_keys(f"{ONE}\n2026-04 {THREE}", "here"), date(2026, 4, 1))
+            add_key(settings, client, parse_keys(f"{ONE}\n2026-04 {FOUR}", "here"), date(2026, 4, 1))

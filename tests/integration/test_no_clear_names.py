@@ -192,6 +192,8 @@ def test_names_are_where_the_page_says_and_nowhere_else(world: Settings, tmp_pat
         assert set(re.findall(rf"{MARK}\w+", rows(client, "catalogue_versions"))) == {f"{MARK}boss"}
         assert set(re.findall(rf"{MARK}\w+", rows(client, "subject_names"))) == {f"{MARK}{n}" for n in (
             "alice", "bob", "boss")}  # fmt: skip
+    logs = list((world.secrets.resolve().parent / "logs").iterdir())
+    assert (len(logs) >= 2, [log.name for log in logs if holds(log.read_bytes())]) == (True, [])
     quarantine = world.kafka.quarantine_topic
     assert {topic for topic, held in topics(world) if holds(held)} == {world.kafka.topic, quarantine}
     for topic in (world.kafka.topic, quarantine):

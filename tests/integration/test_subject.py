@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from infra.keyring import FIRST, Keys
 from infra.lookups import Asker, lookups
 from infra.migrate import migrate
 from infra.pseudonyms import MonthlyPseudonyms
+from infra.waiting import wait_until
 from schemas.settings import Settings
 from stream_jobs.dedup.rebuild import trial
 from stream_jobs.month_close.explain import explain
 from stream_jobs.month_close.verify import verify_month
 from stream_jobs.quarantine.desk import Selection, replay
+from stream_jobs.status.log import read_log
 from stream_jobs.subjects.erase import erase
-from tests.integration.command import inside, rollcall
+from tests.integration.command import inside, start
 from tests.integration.conftest import MakeSettings
 
 ALICE, BOB = "zq7alice@customer-a.example", "zq7bob@customer-a.example"
@@ -40,27 +43,39 @@ def login(user: str, month: str, **changes: Any) -> bytes:
 
 
 def count(settings: Settings, file: Path, *logins: bytes) -> None:
+    """Returns when the worker has stored and committed all that is in the log."""
     file.write_bytes(b"".join(logins))
     pushed = inside(settings, "push", str(file))
     assert pushed.code == 0, pushed.err
-    drained = rollcall(settings, "worker", "--drain")
-    assert drained.code == 0, drained.err
+    assert wait_until(lambda: read_log(settings, f"{settings.kafka.group}-g1").lag == {0: 0}, 90, pause=0.3)
+
+
+@pytest.fixture
+def keyed(make_settings: MakeSettings, tmp_path: Path) -> Iterator[Settings]:
+    """With two keys, from April on the second, and a worker that runs."""
+    ring = tmp_path / "ring"
+    ring.write_text(f"{ONE}\n2026-04 {TWO}\n")
+    settings = make_settings(key_file=ring, kafka={"partitions": 1}, metrics={"port": 0})
+    worker = start(settings, "worker")
+    try:
+        yield settings
+    finally:
+        worker.kill()
+        worker.communicate(timeout=30)
 
 
 def names(client: Client, table: str = "subject_names") -> set[str]:
     return {name for (name,) in client.query(f"SELECT name FROM {table}").result_rows}
 
 
-def test_an_erased_name_stays_gone_and_counts_verify(make_settings: MakeSettings, tmp_path: Path) -> None:
-    """By two keys, from April on the second; the name comes again live, by a rebuild, and by a replay."""
-    ring, file = tmp_path / "ring", tmp_path / "logins.ndjson"
-    ring.write_text(f"{ONE}\n2026-04 {TWO}\n")
-    settings = make_settings(key_file=ring, kafka={"partitions": 1})
+def test_an_erased_name_stays_gone_and_counts_verify(keyed: Settings, tmp_path: Path) -> None:
+    """The name comes again: late, by another key, by a replay, by a rebuild."""
+    settings, file = keyed, tmp_path / "logins.ndjson"
     by_month = MonthlyPseudonyms(Keys({FIRST: bytes.fromhex(ONE), date(2026, 4, 1): bytes.fromhex(TWO)}))
     alice = [pseudonyms.of("customer-a", ALICE) for pseudonyms in by_month.by_start.values()]
     unknown = login(ALICE, "2026-03", data={"tenant": "customer-a", "sku": "UNKNOWN"})
     count(settings, file, login(ALICE, "2026-03"), login(BOB, "2026-03"), unknown)
-    closed = rollcall(settings, "close", "2026-03", "--drain", "--format", "csv")
+    closed = inside(settings, "close", "2026-03", "--format", "csv")
     assert closed.out.endswith(f"{SKU},2\n"), closed.err
 
     with connect(settings) as client:
@@ -75,7 +90,6 @@ def test_an_erased_name_stays_gone_and_counts_verify(make_settings: MakeSettings
         assert client.query("SELECT DISTINCT reason FROM subject_erasures").result_rows == [("asked on 1 April",)]
         assert {bytes(s) for (s,) in client.query("SELECT subject FROM subject_erasures").result_rows} == set(alice)
 
-        # It comes again: late and by the next key; a month read anew; out of the quarantine.
         sku = "  - {id: UNKNOWN, name: x, programme: citrix-csp, family: x, deployment: cloud}\nproducts:"
         settings.catalogue.write_text(settings.catalogue.read_text().replace("products:", sku))
         catalogue.apply(settings, client, settings.catalogue.read_text())

@@ -28,6 +28,7 @@ GRANT $on_cluster SELECT ON `$database`.$active_users TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.generations TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.lost_offsets TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.subject_keys TO ${database}_close;
+GRANT $on_cluster SELECT ON `$database`.subject_erasures TO ${database}_close;
 GRANT $on_cluster SELECT, INSERT ON `$database`.control_places TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.catalogue_versions TO ${database}_close;
 GRANT $on_cluster SELECT ON `$database`.catalogue_skus TO ${database}_close;
