@@ -21,6 +21,7 @@ from infra.kafka.connection import kafka_python_options
 from infra.pseudonyms import Pseudonyms
 from schemas.control import CONTROL_TYPE
 from schemas.settings import Settings
+from schemas.source_report import REPORT_TYPE
 from tests.faults.logins import Login, Logins
 
 Member = tuple[date, str, str, bytes]
@@ -133,6 +134,8 @@ class Log:
             if control["kind"] == "close":
                 self._close[partition] = max(self._close[partition], control["number"])
                 self.closes.setdefault(control["number"], {}).setdefault(partition, record.offset)
+            return
+        if dict(record.headers).get("content-type") == REPORT_TYPE:
             return
         found = Record(record.offset, [], [])
         for place, element in _elements(record.value):

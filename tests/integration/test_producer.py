@@ -32,6 +32,7 @@ from schemas.calendar import moment_of
 from schemas.event import BATCH, STRUCTURED, read_event
 from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings, Settings
+from schemas.source_report import REPORT_TYPE
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 
@@ -44,7 +45,7 @@ def event(number: int, subject: str = "user", pad: str = "") -> bytes:
 
 
 def records(kafka: KafkaSettings) -> list[Any]:
-    """Every record of the topic, partition by partition."""
+    """Every record of the topic that holds events, partition by partition."""
     consumer = KafkaConsumer(**kafka_python_options(kafka), auto_offset_reset="earliest", fetch_max_bytes=64 << 20)
     try:
         places = [TopicPartition(kafka.topic, number) for number in sorted(consumer.partitions_for_topic(kafka.topic))]
@@ -54,7 +55,7 @@ def records(kafka: KafkaSettings) -> list[Any]:
 
         def at_the_end() -> bool:
             for batch in consumer.poll(timeout_ms=500).values():
-                found.extend(batch)
+                found.extend(record for record in batch if ("content-type", REPORT_TYPE) not in record.headers)
             return all(consumer.position(place) >= end for place, end in ends.items())
 
         assert wait_until(at_the_end, 60.0, pause=0)
