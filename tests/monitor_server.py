@@ -1,7 +1,8 @@
 """A Citrix Monitor service on loopback, for tests: tokens that expire, one query at a time, pages that link on.
 
-It speaks what the service speaks: `$filter=ModifiedDate ge …`, `$orderby`, `$expand`, `@odata.nextLink` with `$skip`,
-429 with `Retry-After` to a second query at the same time, 401 to a token that is too old, time-outs.
+It speaks what the service speaks: `$filter=ModifiedDate ge … and StartDate lt …`, `$orderby`, `$expand`,
+`@odata.nextLink` with `$skip`, 429 with `Retry-After` to a second query at the same time, 401 to a token that is too
+old, time-outs.
 """
 
 from __future__ import annotations
@@ -116,15 +117,15 @@ class MonitorServer:
     def _page(self, path: str) -> dict[str, Any]:
         parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        match = re.fullmatch(r"ModifiedDate ge (\S+)", query["$filter"])
+        match = re.fullmatch(r"ModifiedDate ge (\S+)(?: and StartDate lt (\S+))?", query["$filter"])
         assert match
         assert parts.path == "/monitorodata/Sessions"
         assert (query["$orderby"], query["$expand"]) == ("ModifiedDate asc", EXPAND)
-        since = datetime.fromisoformat(match[1])
-        found = sorted(
-            (one for one in self.sessions if datetime.fromisoformat(one["ModifiedDate"]) >= since),
-            key=lambda one: one["ModifiedDate"],
-        )
+        since, until = datetime.fromisoformat(match[1]), datetime.fromisoformat(match[2] or "9999-01-01T00:00:00Z")
+        found = sorted((
+            one for one in self.sessions
+            if datetime.fromisoformat(one["ModifiedDate"]) >= since and datetime.fromisoformat(one["StartDate"]) < until
+        ), key=lambda one: one["ModifiedDate"])  # fmt: skip
         skip = int(query.get("$skip", 0))
         upto = skip + self.page
         answer: dict[str, Any] = {"@odata.context": f"{self.base}/$metadata#Sessions", "value": found[skip:upto]}
