@@ -93,6 +93,7 @@ def _same(name: str, person: Person) -> bool:
 def _files(settings: Settings) -> Iterable[Kept]:
     home = settings.home.absolute()
     yield Kept(f"{home / 'rejects'}, on each host that pushes files", None, "refused lines; delete them there")
+    yield Kept(f"{home / 'sources'}/*.rejects, where brokers are read", None, "refused records; delete them there")
     spool = settings.gateway.spool or home / "gateway-spool"
     yield Kept(f"{spool}, on each gateway's host", None, "events until Kafka has them; empty while Kafka answers")
     yield Kept("bundles and exports made with names, backups of ClickHouse, the brokers themselves", None, "yours")

@@ -193,21 +193,24 @@ exclusions:
 free_users:
   - {tenant: a, subject: boss@a.example, reason: own-staff, valid_to: 2026-01-05}
   - {tenant: a, subject: boss@b.example, reason: own-staff}
+aliases:
+  - {tenant: a, same: [boss@a.example, "A\\\\boss"], reason: one person}
 """
 
 
 def test_people_that_a_catalogue_names_are_withheld_and_nothing_else() -> None:
     assert without_people(CATALOGUE) == (CATALOGUE, 0)
     text, count = without_people(CATALOGUE + PEOPLE)
-    assert (count, "boss" in text) == (4, False)
+    assert (count, "boss" in text) == (6, False)
     before, after = parse_catalogue(CATALOGUE + PEOPLE), parse_catalogue(text)
-    lists = {"exclusions", "free_users"}
+    lists = {"exclusions", "free_users", "aliases"}
     assert after.model_dump(exclude=lists) == before.model_dump(exclude=lists)
     naming, entries = {"subject", "pattern"}, [*after.exclusions, *after.free_users]
     for one, other in zip([*before.exclusions, *before.free_users], entries, strict=True):
         assert other.model_dump(exclude=naming) == one.model_dump(exclude=naming)
     told = [(entry.subject, entry.pattern) for entry in entries]
     assert told == [("(withheld 1)", None), (None, "(withheld 2)"), ("(withheld 1)", None), ("(withheld 3)", None)]
+    assert [alias.same for alias in after.aliases] == [["(withheld 1)", "(withheld 4)"]]
 
 
 @pytest.mark.parametrize("revision", [DRAFT, APPROVED, SIGNED], ids=["draft", "os-user", "ssh-signature"])

@@ -103,6 +103,18 @@ def test_a_name_is_written_with_the_first_row_of_its_month_alone(job: Job) -> No
     assert "subject_names" in job.blocks([Kept(2, raw(login(time="2026-11-01T00:00:00+09:00")))])
 
 
+def test_an_erased_name_is_not_written_whatever_key_holds(job: Job) -> None:
+    """Erased by the first key's pseudonym; the login is of a month of the second, and is counted."""
+    keys = MonthlyPseudonyms(Keys({FIRST: b"k" * 32, date(2026, 10, 1): b"l" * 32}))
+    erased = frozenset({("customer-a", keys.first.of("customer-a", "alice@customer-a.example"))})
+    folded = job.fold([Kept(0, GOOD), Kept(1, raw(login(subject="bob")))])
+    names, active = rows.people(folded, keys, job.cache, "active_users", erased)
+    assert names.columns[2] == ["bob"]
+    assert set(active.columns[3]) == {
+        keys.at(date(2026, 10, 1)).of("customer-a", name) for name in ("alice@customer-a.example", "bob")
+    }
+
+
 def test_a_failed_insert_teaches_nothing(job: Job) -> None:
     assert job.blocks([Kept(0, GOOD)], learn=False).keys() == job.blocks([Kept(0, GOOD)], learn=False).keys()
 
