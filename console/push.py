@@ -20,8 +20,10 @@ from producers.push import Progress as State
 from producers.push import PushReport
 from producers.push import check as check_files
 from producers.push import push as push_files
+from producers.source_reports import now, send_report
 from producers.sources.source import Format, SourceOptions
 from schemas.settings import load_settings
+from schemas.source_report import SourceReport
 
 NOT_LOGINS = 12
 
@@ -70,6 +72,11 @@ def push(
         report = push_files(
             files, options, producer, rejects=settings.home / "rejects", stdin=sys.stdin.buffer, progress=progress
         )
+        if source is not None:  # a file says nothing of what is in no file: no watermark
+            refused = sum(report.refused.values())
+            send_report(producer, SourceReport(
+                source=source, kind="heartbeat", at=now(), error=f"{refused:,} lines were refused" if refused else "",
+            ))  # fmt: skip
     _tell(report)
     return 0 if report.complete else 1
 

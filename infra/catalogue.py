@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -26,6 +26,9 @@ from schemas.catalogue_text import Fault
 from schemas.control import ControlRecord
 from schemas.rules import DueDayRule
 from schemas.settings import Settings
+
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2149, 6, 1)
+"""Of ClickHouse's Date, as far as months are kept: for always, and for no end."""
 
 
 class StoredCatalogue(NamedTuple):
@@ -150,7 +153,7 @@ def _changes_of_sealed(client: Client, newest: StoredCatalogue, given: Catalogue
 
 
 def store(client: Client, version: int, text: str, reason: str = "") -> None:
-    """Stores a checked text under this number, with its SKUs and tenants; a repeat of the same changes nothing.
+    """Stores a checked text under this number, with what dashboards join; a repeat of the same changes nothing.
 
     Raises CheckFailed when another text has the number, else the driver's errors.
     """
@@ -176,6 +179,18 @@ def store(client: Client, version: int, text: str, reason: str = "") -> None:
     _insert(client, "catalogue_skus", columns, skus)
     tenants = [[version, t.id, t.name] for t in catalogue.tenants]
     _insert(client, "catalogue_tenants", ["version", "tenant", "name"], tenants)
+    sources = [
+        [version, s.source, s.kind, _held(s.valid_from) or _FIRST_DAY, _held(s.valid_to) or _LAST_DAY,
+         int(s.rhythm.silent_after.total_seconds()) if s.rhythm else 0, s.answers]
+        for s in catalogue.sources
+    ]  # fmt: skip
+    columns = ["version", "source", "kind", "valid_from", "valid_to", "silent_after", "answers"]
+    _insert(client, "catalogue_sources", columns, sources)
+
+
+def _held(day: date | None) -> date | None:
+    """The nearest day that ClickHouse's Date can hold."""
+    return day and min(max(day, _FIRST_DAY), _LAST_DAY)
 
 
 def _digests(client: Client, version: int) -> set[str]:
