@@ -35,7 +35,7 @@ def alice(key: str) -> bytes:
 def test_a_key_begins_at_a_month_s_edge(make_settings: MakeSettings, tmp_path: Path) -> None:
     ring = tmp_path / "ring"
     ring.write_text(f"{ONE}\n")
-    settings = make_settings(key_file=ring)
+    settings = make_settings(key_file=ring, worker={"session_seconds": 6})
 
     with connect(settings) as client:
         client.insert(
