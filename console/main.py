@@ -36,6 +36,7 @@ for target, summary in {
     "console.doctor:doctor": "Check an installation, and say what to mend.",
     "console.setup:migrate": "Create or bring up to date tables, topics and the first catalogue version.",
     "console.setup:catalogue": "What may be counted, and by which rules: check, apply, history.",
+    "console.alias:alias": "Names of one person: import, propose, list, accept, refuse.",
     "console.push:push": "Push login events from files into Kafka.",
     "console.gateway:gateway": "Take login events over HTTP (CloudEvents), and send them to Kafka; its keys.",
     "console.source:source": "Brokers that are asked for their logins, or listened to: list, check, run, backfill.",

@@ -13,9 +13,10 @@ from console.reporting import agreements_of, now
 from infra.clickhouse.client import connect, explained
 from infra.errors import CheckFailed
 from infra.lookups import Asker
-from schemas.calendar import month_name
+from schemas.calendar import month_name, next_month
 from schemas.close import Count
 from schemas.settings import load_settings
+from stream_jobs.month_close.aliases.resolve import links_seen, resolve_again
 from stream_jobs.month_close.close import close_month
 from stream_jobs.month_close.count import live_counts, months_with_logins, sealed_counts
 from stream_jobs.month_close.explain import explain as explain_cell
@@ -34,6 +35,8 @@ def counts(month: Month, /, *, revision: int | None = None, format: Format = "ta
     settings, first = load_settings(), month_of(month)
     client = connect(settings)
     with explained(settings.clickhouse):
+        if revision is None and links_seen(client):
+            resolve_again(settings, client, first, (first, next_month(first)))
         found = live_counts(client, first) if revision is None else sealed_counts(client, first, revision)
         if not found and revision is None:
             _unknown(month, [month_name(m) for m in months_with_logins(client)])

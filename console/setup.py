@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from console.alias import tell_changed
 from console.output import Format, show, tell
 from infra.catalogue import apply as apply_catalogue
 from infra.catalogue import checked, stored_versions
@@ -20,7 +21,10 @@ catalogue = App(name="catalogue", help="What may be counted, and by which rules.
 
 def migrate() -> None:
     """Create or bring up to date ClickHouse's tables and views, Kafka's topics, and the first catalogue version."""
-    migrate_all(load_settings(), tell)
+    loaded = load_settings()
+    migrate_all(loaded, tell)
+    with connect(loaded) as client:
+        tell_changed(loaded, client)
 
 
 @catalogue.command
@@ -45,6 +49,8 @@ def apply(file: Path, /, *, amend: Annotated[str, Parameter(help="the reason to 
         tell(f"amended: {change.partition(': ')[0]}")
     done = "stored as" if result.stored else "is already"
     tell(f"{file} {done} version {result.version}; it holds for every login that reaches Kafka from now on")
+    with connect(loaded) as client:
+        tell_changed(loaded, client)
     if result.amended:
         tell(f"the reason is stored with it: {amend.strip()}")
         tell("next: `rollcall close MONTH` of these months makes the corrections")

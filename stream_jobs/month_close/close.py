@@ -70,7 +70,7 @@ def _seal_all(
 ) -> list[CloseResult] | None:
     """None when another generation than the barrier's is in force: its rows say nothing about what is stored."""
     versions, version = stored_versions(client), ground.catalogue_version
-    aliases = resolve(settings, client, versions.at(version), month)
+    aliases = resolve(settings, client, versions.at(version), [month])[month]
     rows, closed = rows_of(client, month, ground.number, aliases), {seal.agreement for seal in seals(client, month)}
     if rows.generation != ground.generation:
         return None

@@ -92,7 +92,7 @@ class World:
         self.number += 1
         versions = stored_versions(self.client)
         version = versions.newest or 0
-        aliases = resolve(self.settings, self.client, versions.at(version), OCTOBER)
+        aliases = resolve(self.settings, self.client, versions.at(version), [OCTOBER])[OCTOBER]
         rows = rows_of(self.client, OCTOBER, self.number, aliases)
         [scope] = scopes_of(versions, version, OCTOBER, rows_by_cell(self.client, rows), [])
         ground = Ground(self.number, "c", "t", {0: 1}, {0: 1}, {0: version})

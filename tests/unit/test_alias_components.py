@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.catalogue import Catalogue
 from stream_jobs.month_close.aliases.components import link, representatives, version
-from stream_jobs.month_close.aliases.links import Decision, together
+from stream_jobs.month_close.aliases.links import Decision, Evidence, Seen, links_in
 
 NODES = st.integers(0, 40).map(lambda n: bytes([n]) * 16)
 PAIRS = st.lists(st.tuples(NODES, NODES), max_size=60)
@@ -62,10 +65,22 @@ def test_a_version_is_the_digest_of_its_lines() -> None:
     assert version([]) == ""
 
 
-def test_a_refused_link_is_not_applied_by_policy_and_does_not_touch_the_catalogue() -> None:
+def test_of_several_decisions_the_newest_holds_and_what_is_refused_no_policy_applies() -> None:
     a, b, c = (bytes([n]) * 16 for n in (1, 2, 3))
-    applied = [("t", link(a, b)), ("t", link(b, c)), ("u", link(a, b))]
-    refused = [Decision("t", link(a, b), accepted=False)]
-    assert together({}, refused, applied) == {"t": {link(b, c)}, "u": {link(a, b)}}
-    assert together({"t": {link(a, b)}}, refused, []) == {"t": {link(a, b)}}
-    assert together({}, [Decision("t", link(a, c), accepted=True)], []) == {"t": {link(a, c)}}
+    catalogue = Catalogue.model_validate({
+        "programmes": {"p": {"time_zone": "UTC"}}, "skus": [],
+        "tenants": [{"id": "t", "name": "T", "alias_policy": {"identities": "apply", "from_month": "2026-10"}}],
+    })  # fmt: skip
+    months = {month: date(2026, month, 1) for month in range(8, 13)}
+
+    def held(month: int, *decisions: Decision) -> object:
+        seen = [Seen("t", link(a, b), months[9], months[11]), Seen("t", link(b, c), months[8], months[8]),
+                Seen("u", link(a, b), months[9], months[11])]  # fmt: skip
+        return links_in(months[month], catalogue, Evidence(decisions, seen), lambda: pytest.fail("no name is hashed"))
+
+    assert [held(month) for month in months] == [{}, {}, {"t": {link(a, b)}}, {"t": {link(a, b)}}, {}]
+    refused = Decision("t", link(a, b), False, months[10], months[11])
+    accepted = Decision("t", link(a, b), True, months[8], months[12])
+    assert [held(month, refused) for month in (10, 11)] == [{}, {"t": {link(a, b)}}]
+    assert [held(month, accepted, refused) for month in (9, 10)] == [{"t": {link(a, b)}}, {}]
+    assert held(10, refused, accepted) == {"t": {link(a, b)}}

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from infra.clickhouse.client import utc
 from infra.errors import CheckFailed
+from schemas.parts import Validity, overlap
 from stream_jobs.month_close.aliases.components import Link
 
 ActKind = Literal["proposed", "accepted", "refused"]
@@ -70,17 +71,15 @@ def acts(client: Client, tenant: str | None = None) -> list[Act]:
 
 def open_proposals(found: Sequence[Act]) -> list[Act]:
     """The newest proposal of each link and its months that nobody has decided since. Pure."""
-    waiting: dict[tuple[str, Link, date, date], Act] = {}
+    waiting: dict[tuple[str, Link], dict[Validity, Act]] = {}
     for act in found:
+        mine, months = waiting.setdefault((act.tenant, act.link), {}), (act.valid_from, act.valid_to)
         if act.act == "proposed":
-            waiting[act.tenant, act.link, act.valid_from, act.valid_to] = act
-            continue
-        for key, proposal in list(waiting.items()):
-            if key[:2] == (act.tenant, act.link) and act.valid_from < proposal.valid_to and (
-                proposal.valid_from < act.valid_to
-            ):
-                del waiting[key]
-    return sorted(waiting.values(), key=lambda act: act.number)
+            mine[months] = act
+        else:
+            for decided in [other for other in mine if overlap(months, other)]:
+                del mine[decided]
+    return sorted((act for mine in waiting.values() for act in mine.values()), key=lambda act: act.number)
 
 
 def _read(client: Client, condition: str, **parameters: object) -> list[Act]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -20,58 +19,69 @@ Links = dict[str, set[Link]]
 
 
 class Decision(NamedTuple):
-    """What is decided of a link in a month: the newest act of those whose months have it."""
+    """In the months from the first and before the second."""
 
     tenant: str
     link: Link
     accepted: bool
+    valid_from: date
+    valid_to: date
+
+
+class Seen(NamedTuple):
+    """What events showed, in the months from the first to the last."""
+
+    tenant: str
+    link: Link
+    first: date
+    last: date
+
+
+class Evidence(NamedTuple):
+    """What is known beside the catalogue, of some months; decisions in the order in which they were made."""
+
+    decisions: Sequence[Decision] = ()
+    seen: Sequence[Seen] = ()
+
+
+def evidence(client: Client, catalogue: Catalogue, months: Sequence[date]) -> Evidence:
+    """As it is known now, of these months. Raises the driver's errors."""
+    within: dict[str, object] = {"first": min(months), "last": max(months)}
+    decided = client.query(
+        "SELECT tenant, one, other, act, valid_from, valid_to FROM alias_ledger WHERE act != 'proposed'"
+        " AND valid_from <= %(last)s AND valid_to > %(first)s ORDER BY number",
+        parameters=within,
+    ).result_rows
+    decisions = [Decision(t, (one, other), act == "accepted", *rest) for t, one, other, act, *rest in decided]
+    tenants = [t.id for t in catalogue.tenants if any(map(t.alias_policy.applies, months))]
+    if not tenants:
+        return Evidence(decisions)
+    seen = client.query(
+        "SELECT tenant, one, other, min(first_month) AS first, max(last_month) AS last FROM identity_links"
+        " WHERE tenant IN %(tenants)s GROUP BY tenant, one, other"
+        " HAVING first <= %(last)s AND last >= %(first)s",
+        parameters={**within, "tenants": tenants},
+    ).result_rows
+    return Evidence(decisions, [Seen(t, (one, other), *rest) for t, one, other, *rest in seen])
 
 
 def links_in(
-    client: Client, catalogue: Catalogue, month: date, pseudonyms: Callable[[], MonthlyPseudonyms]
+    month: date, catalogue: Catalogue, known: Evidence, pseudonyms: Callable[[], MonthlyPseudonyms]
 ) -> Links:
-    """As they are known now. The keys are asked for only where the catalogue has names that hold in the month."""
-    decisions = decided(client, month)
-    applied = [tenant.id for tenant in catalogue.tenants if tenant.alias_policy.applies(month)]
-    return together(_of_catalogue(catalogue, month, pseudonyms), decisions, seen(client, month, applied))
+    """The catalogue's and those accepted; what a person has refused no policy applies. Pure.
 
-
-def together(catalogue: Links, decisions: Iterable[Decision], applied: Iterable[tuple[str, Link]]) -> Links:
-    """What a person has refused is not applied by policy; the catalogue and what was accepted hold anyhow. Pure."""
-    found: dict[str, set[Link]] = defaultdict(set)
-    refused = set()
-    for tenant, links in catalogue.items():
-        found[tenant] |= links
-    for decision in decisions:
-        if decision.accepted:
-            found[decision.tenant].add(decision.link)
-        else:
-            refused.add((decision.tenant, decision.link))
-    for tenant, linked in applied:
-        if (tenant, linked) not in refused:
-            found[tenant].add(linked)
-    return dict(found)
-
-
-def decided(client: Client, month: date) -> list[Decision]:
-    rows = client.query(
-        "SELECT tenant, one, other, argMax(act, number) FROM alias_ledger WHERE act != 'proposed'"
-        " AND valid_from <= %(month)s AND valid_to > %(month)s GROUP BY tenant, one, other",
-        parameters={"month": month},
-    ).result_rows
-    return [Decision(tenant, (one, other), act == "accepted") for tenant, one, other, act in rows]
-
-
-def seen(client: Client, month: date, tenants: list[str]) -> list[tuple[str, Link]]:
-    """What events of these tenants showed, first and last in months around this one."""
-    if not tenants:
-        return []
-    rows = client.query(
-        "SELECT tenant, one, other FROM identity_links WHERE tenant IN %(tenants)s GROUP BY tenant, one, other"
-        " HAVING min(first_month) <= %(month)s AND max(last_month) >= %(month)s",
-        parameters={"tenants": tenants, "month": month},
-    ).result_rows
-    return [(tenant, (one, other)) for tenant, one, other in rows]
+    The keys are asked for only where the catalogue has names that hold in the month.
+    """
+    found = _of_catalogue(catalogue, month, pseudonyms)
+    newest = {(d.tenant, d.link): d.accepted for d in known.decisions if covers(d.valid_from, d.valid_to, month)}
+    for (tenant, pair), accepted in newest.items():
+        if accepted:
+            found.setdefault(tenant, set()).add(pair)
+    applied = {tenant.id for tenant in catalogue.tenants if tenant.alias_policy.applies(month)}
+    for one in known.seen:
+        if one.tenant in applied and one.first <= month <= one.last and newest.get((one.tenant, one.link), True):
+            found.setdefault(one.tenant, set()).add(one.link)
+    return found
 
 
 def _of_catalogue(catalogue: Catalogue, month: date, pseudonyms: Callable[[], MonthlyPseudonyms]) -> Links:

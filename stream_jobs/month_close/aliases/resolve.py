@@ -5,7 +5,7 @@ A version is stored once and never changed, so a seal that cites it can be count
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from clickhouse_connect.driver.client import Client
@@ -16,9 +16,10 @@ from infra.pseudonyms import MonthlyPseudonyms
 from infra.secrets import pseudonym_keys
 from schemas.calendar import next_month
 from schemas.catalogue import Catalogue
+from schemas.parts import covers
 from schemas.settings import Settings
-from stream_jobs.month_close.aliases.components import representatives, version
-from stream_jobs.month_close.aliases.links import Links, links_in
+from stream_jobs.month_close.aliases.components import Link, representatives, version
+from stream_jobs.month_close.aliases.links import evidence, links_in
 from stream_jobs.month_close.catalogues import stored_versions
 
 Aliases = Mapping[str, str]
@@ -29,17 +30,35 @@ MONTHS_AHEAD = 24
 _BLOCK = 100_000
 
 
-def resolve(settings: Settings, client: Client, catalogue: Catalogue, month: date) -> Aliases:
-    """What holds in the month by this catalogue and all that is decided now; stored when this returns.
+def resolve(
+    settings: Settings, client: Client, catalogue: Catalogue, months: Sequence[date]
+) -> dict[date, Aliases]:
+    """What holds in each month by this catalogue and all that is decided now; stored when this returns.
 
-    Raises ConfigurationError when the catalogue has aliases in the month and the pseudonym key is not here, else the
+    Raises ConfigurationError when the catalogue has aliases in a month and the pseudonym key is not here, else the
     driver's errors.
     """
-    links = links_in(client, catalogue, month, lambda: _pseudonyms(settings))
-    held = {tenant: version(pairs) for tenant, pairs in sorted(links.items())}
-    _store_members(client, links, held)
-    before = current(client, month)
-    changed = [[month, t, held.get(t, "")] for t in before.keys() | held.keys() if before.get(t) != held.get(t)]
+    known, before = evidence(client, catalogue, months), _current(client, months)
+    keys: list[MonthlyPseudonyms] = []
+
+    def hashed() -> MonthlyPseudonyms:
+        if not keys:
+            keys.append(MonthlyPseudonyms(pseudonym_keys(settings)))
+        return keys[0]
+
+    versions: dict[tuple[str, str], set[Link]] = {}
+    held: dict[date, Aliases] = {}
+    for month in months:
+        links = links_in(month, catalogue, known, hashed)
+        named = {tenant: version(pairs) for tenant, pairs in sorted(links.items())}
+        versions |= {(tenant, name): links[tenant] for tenant, name in named.items()}
+        held[month] = named
+    _store_members(client, versions)
+    changed = [
+        [month, tenant, held[month].get(tenant, "")]
+        for month in months for tenant in before[month].keys() | held[month].keys()
+        if before[month].get(tenant) != held[month].get(tenant)
+    ]  # fmt: skip
     if changed:
         client.insert("alias_versions", changed, column_names=["month", "tenant", "version"])
     return held
@@ -47,39 +66,48 @@ def resolve(settings: Settings, client: Client, catalogue: Catalogue, month: dat
 
 def current(client: Client, month: date) -> Aliases:
     """What was resolved last, as dashboards count."""
-    rows = client.query(
-        "SELECT tenant, argMax(version, stored_at) AS newest FROM alias_versions WHERE month = %(month)s"
-        " GROUP BY tenant HAVING newest != '' ORDER BY tenant",
-        parameters={"month": month},
-    ).result_rows
-    return dict(rows)
+    return _current(client, [month])[month]
 
 
-def resolve_again(settings: Settings, client: Client, today: date, within: Iterable[date] | None = None) -> list[date]:
+def resolve_again(
+    settings: Settings, client: Client, today: date, within: tuple[date, date] = (date.min, date.max)
+) -> list[date]:
     """Resolves by the newest catalogue the months that have logins and those ahead; those whose aliases changed.
 
-    `within` narrows them. Raises as `resolve` does, and OutOfReach.
+    `within` narrows them to those from the first day on and before the second. Raises as `resolve` does; OutOfReach.
     """
     with explained(settings.clickhouse):
         versions = stored_versions(client)
-        if versions.newest is None:
+        if versions.newest is None or not _any(client, catalogue := versions.at(versions.newest)):
             return []
-        catalogue = versions.at(versions.newest)
-        months = {row[0] for row in client.query(f"SELECT DISTINCT month FROM {in_force(client).table}").result_rows}
+        found = {row[0] for row in client.query(f"SELECT DISTINCT month FROM {in_force(client).table}").result_rows}
         month = today.replace(day=1)
         for _ in range(MONTHS_AHEAD):
-            months.add(month)
+            found.add(month)
             month = next_month(month)
-        if within is not None:
-            months &= set(within)
-        if not _any(client, catalogue):
+        months = sorted(month for month in found if covers(*within, month))
+        if not months:
             return []
-        changed = []
-        for month in sorted(months):
-            before = current(client, month)
-            if resolve(settings, client, catalogue, month) != before:
-                changed.append(month)
-        return changed
+        before = _current(client, months)
+        held = resolve(settings, client, catalogue, months)
+        return [month for month in months if held[month] != before[month]]
+
+
+def links_seen(client: Client) -> bool:
+    """Whether events showed any link: what a policy applies of them changes without anybody's hand."""
+    return bool(client.query("SELECT 1 FROM identity_links LIMIT 1").result_rows)
+
+
+def _current(client: Client, months: Sequence[date]) -> dict[date, Aliases]:
+    rows = client.query(
+        "SELECT month, tenant, argMax(version, stored_at) AS newest FROM alias_versions WHERE month IN %(months)s"
+        " GROUP BY month, tenant HAVING newest != '' ORDER BY month, tenant",
+        parameters={"months": list(months)},
+    ).result_rows
+    found: dict[date, dict[str, str]] = {month: {} for month in months}
+    for month, tenant, name in rows:
+        found[month][tenant] = name
+    return dict(found)
 
 
 def _any(client: Client, catalogue: Catalogue) -> bool:
@@ -92,28 +120,26 @@ def _any(client: Client, catalogue: Catalogue) -> bool:
     return bool(stored)
 
 
-def _store_members(client: Client, links: Links, held: Aliases) -> None:
-    if not held:
+def _store_members(client: Client, versions: Mapping[tuple[str, str], set[Link]]) -> None:
+    """Of each tenant and version, by its links."""
+    if not versions:
         return
     stored = client.query(
-        "SELECT tenant, version, uniqExact(subject) FROM alias_members WHERE (tenant, version) IN %(held)s"
+        "SELECT tenant, version, uniqExact(subject) FROM alias_members WHERE (tenant, version) IN %(versions)s"
         " GROUP BY tenant, version",
-        parameters={"held": list(held.items())},
+        parameters={"versions": list(versions)},
     ).result_rows
     known = {(tenant, name): members for tenant, name, members in stored}
-    for tenant, name in held.items():
-        rows = [
+    rows = []
+    for (tenant, name), links in versions.items():
+        members = [
             [tenant, name, subject, standing]
-            for subject, standing in representatives(links[tenant]).items() if subject != standing
+            for subject, standing in representatives(links).items() if subject != standing
         ]  # fmt: skip
-        if known.get((tenant, name)) == len(rows):  # else it is new, or whoever stored it was killed
-            continue
-        for start in range(0, len(rows), _BLOCK):
-            client.insert(
-                "alias_members", rows[start : start + _BLOCK],
-                column_names=["tenant", "version", "subject", "representative"],
-            )  # fmt: skip
-
-
-def _pseudonyms(settings: Settings) -> MonthlyPseudonyms:
-    return MonthlyPseudonyms(pseudonym_keys(settings))
+        if known.get((tenant, name)) != len(members):  # it is new, or whoever stored it was killed
+            rows += members
+    for start in range(0, len(rows), _BLOCK):
+        client.insert(
+            "alias_members", rows[start : start + _BLOCK],
+            column_names=["tenant", "version", "subject", "representative"],
+        )  # fmt: skip
