@@ -36,6 +36,7 @@ class InstancesAdapter:
     """`columns` say what the inventory calls each of COLUMNS; left out: the same."""
 
     def __init__(self, options: AdapterOptions) -> None:
+        states = decided(POLICIES, options.policy)["active"]
         if options.zone is None:
             raise ConfigurationError("--zone: in which zone does the inventory's day begin? Give the programme's")
         if unknown := set(options.columns) - set(COLUMNS):
@@ -43,7 +44,6 @@ class InstancesAdapter:
                 f"--columns {', '.join(sorted(unknown))}: there is no such column here; there are {', '.join(COLUMNS)}"
             )
         self._zone, self._day, self._columns = options.zone, options.date, options.columns
-        states = decided(POLICIES, options.policy)["active"]
         self._active = {state.strip().casefold() for state in states.split("+") if state.strip()}
 
     def translate(self, record: Record) -> Iterator[Seen | NotALogin]:
