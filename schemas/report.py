@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.agreement import Language, Party
+from schemas.aliases import ExclusionsHit
 from schemas.close import Month, Sha256
 from schemas.parts import Channel, Deployment, Severity, Unit
 
@@ -172,6 +173,12 @@ class SealCited(_Value):
     generation: int = Field(ge=1)
     catalogue_version: int = Field(ge=1)
     key_fingerprint: str
+    alias_version: str = Field(
+        "", exclude_if=lambda version: not version, description="of who was who: SHA-256; left out where no alias held"
+    )
+    exclusions_hit: ExclusionsHit | None = Field(
+        None, exclude_if=lambda hit: hit is None, description="a name or all of the person, where aliases held"
+    )
 
 
 class Due(_Value):

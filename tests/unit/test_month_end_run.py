@@ -68,7 +68,7 @@ class Books:
         for id, acts in self.acts.items():
             entries = [Entry(place=i, at=SETTLED, actor="month-end", act=act) for i, act in enumerate(acts, start=1)]
             lives[id, MONTH] = read_life(id, MONTH, entries)
-        head = SealHead(1, 1, 1, False, SETTLED)
+        head = SealHead(1, 1, 1, False, {}, SETTLED)
         seals = {(id, MONTH): head for id, acts in self.acts.items() if acts}
         only_february = self.catalogue.model_copy(update={
             "agreements": [a.model_copy(update={"valid_to": date(2026, 3, 1)}) for a in self.catalogue.agreements],

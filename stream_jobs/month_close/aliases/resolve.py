@@ -38,7 +38,7 @@ def resolve(
     Raises ConfigurationError when the catalogue has aliases in a month and the pseudonym key is not here, else the
     driver's errors.
     """
-    known, before = evidence(client, catalogue, months), _current(client, months)
+    known, before = evidence(client, catalogue, months), held_in(client, months)
     keys: list[MonthlyPseudonyms] = []
 
     def hashed() -> MonthlyPseudonyms:
@@ -66,7 +66,22 @@ def resolve(
 
 def current(client: Client, month: date) -> Aliases:
     """What was resolved last, as dashboards count."""
-    return _current(client, [month])[month]
+    return held_in(client, [month])[month]
+
+
+def held_in(client: Client, months: Sequence[date]) -> dict[date, Aliases]:
+    """The same of several months."""
+    if not months:
+        return {}
+    rows = client.query(
+        "SELECT month, tenant, argMax(version, stored_at) AS newest FROM alias_versions WHERE month IN %(months)s"
+        " GROUP BY month, tenant HAVING newest != '' ORDER BY month, tenant",
+        parameters={"months": list(months)},
+    ).result_rows
+    found: dict[date, dict[str, str]] = {month: {} for month in months}
+    for month, tenant, name in rows:
+        found[month][tenant] = name
+    return dict(found)
 
 
 def resolve_again(
@@ -88,7 +103,7 @@ def resolve_again(
         months = sorted(month for month in found if covers(*within, month))
         if not months:
             return []
-        before = _current(client, months)
+        before = held_in(client, months)
         held = resolve(settings, client, catalogue, months)
         return [month for month in months if held[month] != before[month]]
 
@@ -96,18 +111,6 @@ def resolve_again(
 def links_seen(client: Client) -> bool:
     """Whether events showed any link: what a policy applies of them changes without anybody's hand."""
     return bool(client.query("SELECT 1 FROM identity_links LIMIT 1").result_rows)
-
-
-def _current(client: Client, months: Sequence[date]) -> dict[date, Aliases]:
-    rows = client.query(
-        "SELECT month, tenant, argMax(version, stored_at) AS newest FROM alias_versions WHERE month IN %(months)s"
-        " GROUP BY month, tenant HAVING newest != '' ORDER BY month, tenant",
-        parameters={"months": list(months)},
-    ).result_rows
-    found: dict[date, dict[str, str]] = {month: {} for month in months}
-    for month, tenant, name in rows:
-        found[month][tenant] = name
-    return dict(found)
 
 
 def _any(client: Client, catalogue: Catalogue) -> bool:

@@ -81,6 +81,8 @@ def build(basis: Basis, revision: int, draft: int) -> Report:
         seal=SealCited(
             revision=seal.revision, close_number=seal.close_number, digest=seal.digest, generation=seal.generation,
             catalogue_version=seal.catalogue_version, key_fingerprint=seal.key_fingerprint,
+            alias_version=seal.alias_version,
+            exclusions_hit=basis.catalogue.exclusions_hit if seal.alias_version else None,
         ),
         lines=lines, skus=sku_totals(lines), families=family_totals(lines), total=total(lines),
         adjustments=sorted(basis.adjustments, key=lambda a: a.place),

@@ -40,8 +40,10 @@ def _counted(standing: Report, seal: Seal, made_for: Sequence[Generation], amend
     yield from (f"rebuilt as generation {g.number}: {g.reason}" for g in rebuilt)
     if amended:
         yield f"counted by catalogue version {seal.catalogue_version}"
+    if aliases := seal.alias_version != before.alias_version:
+        yield f"other names are of one person (aliases) than at close {before.close_number}"
     measured = sum(c.active_users for c in seal.counts) + sum(part.subjects for part in seal.left_out)
-    if not rebuilt and (not amended or measured != standing.total.measured):
+    if not rebuilt and not aliases and (not amended or measured != standing.total.measured):
         yield f"logins that arrived after close {before.close_number} were counted"
 
 

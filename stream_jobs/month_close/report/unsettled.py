@@ -9,13 +9,13 @@ from datetime import date
 
 from clickhouse_connect.driver.client import Client
 
-from infra.generation import in_force
 from infra.lost_offsets import lost_offsets
 from schemas.calendar import moment_of, month_interval, month_name, next_month, zone_named
 from schemas.close import Seal
 from schemas.quarantine import State
 from schemas.report import Finding, SetAside
 from stream_jobs.month_close.agreements import agreement_covering
+from stream_jobs.month_close.rows import rows_of
 from stream_jobs.month_close.versions import Versions
 
 
@@ -50,13 +50,13 @@ def subjects_arriving(client: Client, versions: Versions, seal: Seal) -> int:
 
     Whose a cell is, is asked of the newest catalogue version: what arrived late may be of a SKU that came later too.
     """
-    late = f"FROM {in_force(client).table} WHERE month = %(month)s"
+    rows = rows_of(client, seal.month, aliases=seal.alias_versions)
     found = client.query(
         "SELECT tenant, sku, uniqExact(reinterpretAsUInt128(subject))"
-        f" - uniqExactIf(reinterpretAsUInt128(subject), recorded_in < %(number)s) AS arriving {late}"
-        f" AND (tenant, sku) IN (SELECT DISTINCT tenant, sku {late} AND recorded_in >= %(number)s)"
+        f" - uniqExactIf(reinterpretAsUInt128(subject), recorded_in < %(number)s) AS arriving {rows.source}"
+        f" AND (tenant, sku) IN (SELECT DISTINCT tenant, sku {rows.identities} AND recorded_in >= %(number)s)"
         " GROUP BY tenant, sku HAVING arriving > 0",
-        parameters={"month": seal.month, "number": seal.close_number},
+        parameters={**rows.parameters, "number": seal.close_number},
     ).result_rows
     version = versions.newest or seal.catalogue_version
     skus = versions.skus({sku for _, sku, _ in found}, version)

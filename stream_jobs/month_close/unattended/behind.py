@@ -13,6 +13,7 @@ from infra.clickhouse.client import utc
 from infra.generation import Generation, generations
 from schemas.close import Seal
 from stream_jobs.month_close.agreements import agreement_covering, covers_in
+from stream_jobs.month_close.aliases.resolve import held_in
 from stream_jobs.month_close.allowances import allowances_in, days_covered
 from stream_jobs.month_close.count import cells_of, rows_by_cell
 from stream_jobs.month_close.digest import seal_digest
@@ -35,21 +36,51 @@ class SealHead:
     generation: int
     left_out: bool
     """Whether anybody is."""
+    aliases: Mapping[str, str]
+    """By tenant, the version that held."""
     sealed_at: datetime
 
 
 def seal_heads(client: Client) -> dict[Key, SealHead]:
     found = client.query(
         "SELECT agreement, month, max(revision), argMax(close_number, revision), argMax(generation, revision),"
-        " argMax(notEmpty(left_out), revision), argMax(seals.sealed_at, revision) FROM seals GROUP BY agreement, month"
+        " argMax(notEmpty(left_out), revision), argMax(alias_versions, revision), argMax(seals.sealed_at, revision)"
+        " FROM seals GROUP BY agreement, month"
     ).result_rows
-    return {(a, m): SealHead(revision, number, g, bool(out), utc(at)) for a, m, revision, number, g, out, at in found}
+    return {
+        (a, m): SealHead(revision, number, g, bool(out), aliases, utc(at))
+        for a, m, revision, number, g, out, aliases, at in found
+    }
 
 
 def changed_since(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
     """Why sealed months would be counted otherwise now, in the operator's words; nothing of those that would not."""
     known = generations(client)
-    return _behind(client, known[-1].table, versions, heads) | _rebuilt(client, known, versions, heads)
+    found = _behind(client, known[-1].table, versions, heads) | _rebuilt(client, known, versions, heads)
+    return _by_aliases(client, versions, heads, found)
+
+
+def _by_aliases(
+    client: Client, versions: Versions, heads: Mapping[Key, SealHead], found: dict[Key, str]
+) -> dict[Key, str]:
+    """What is `found`, judged by the aliases that hold now: another name of somebody who is counted changes nothing."""
+    held = held_in(client, sorted({month for _, month in heads}))
+    said = dict(found)
+    for key, head in heads.items():
+        now = held[key[1]]
+        if (key in found and now) or (key not in found and _others(client, versions, key, head, now)):
+            said.pop(key, None)
+            if _counted_otherwise(client, versions, *key):
+                said[key] = found.get(key, f"other names are of one person than at close {head.close_number}")
+    return said
+
+
+def _others(client: Client, versions: Versions, key: Key, head: SealHead, now: Mapping[str, str]) -> bool:
+    """Whether others hold for the agreement's tenants than for its newest seal."""
+    if now == head.aliases:
+        return False
+    tenants = {tenant for tenant, _ in _now(client, versions, *key)[2].rows}
+    return {tenant: version for tenant, version in now.items() if tenant in tenants} != head.aliases
 
 
 def _rebuilt(
