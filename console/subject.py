@@ -22,15 +22,15 @@ from stream_jobs.subjects import export as exporting
 subject = App(name="subject", help="A person's rights: export, erase; who looked at names.")
 
 Tenant = Annotated[str, Parameter(help="the tenant's id")]
-Name = Annotated[str, Parameter(help="as a broker spells it")]
+Name = Annotated[str, Parameter(help="as a broker spells it; - reads it, where others may see what commands are given")]
 
 
 @subject.command
 def export(tenant: Tenant, name: Name, /, *, reason: str = "") -> None:
     """Print all that is stored about a person, as JSON, and where else the name may be. The look is kept."""
-    settings = load_settings()
+    settings, asker = load_settings(), Asker(account(), "subject export", reason)
     with connect(settings) as client:
-        found = exporting.export(settings, client, tenant, name, Asker(account(), "subject export", reason), now())
+        found = exporting.export(settings, client, tenant, _read(name), asker, now())
     json.dump(found, sys.stdout, ensure_ascii=False, indent=1, default=_text)
     print()
 
@@ -38,9 +38,9 @@ def export(tenant: Tenant, name: Name, /, *, reason: str = "") -> None:
 @subject.command
 def erase(tenant: Tenant, name: Name, /, *, reason: Annotated[str, Parameter(help="why; kept with it")]) -> None:
     """Take a person's name out of ClickHouse, for good. What was counted stays counted, under a pseudonym."""
-    settings = load_settings()
+    settings, asker = load_settings(), Asker(account(), "subject erase", reason)
     with connect(settings) as client:
-        done = erasing.erase(settings, client, tenant, name, Asker(account(), "subject erase", reason), now())
+        done = erasing.erase(settings, client, tenant, _read(name), asker, now())
     tell(
         ("erased again" if done.before else "erased") + f": {done.names} stored names taken out; no worker, rebuild or "
         "replay stores it again; counts and seals are as they were"
@@ -59,6 +59,10 @@ def lookups_(*, tenant: str | None = None, limit: int = 100, format: Format = "t
     columns = ("at", "actor", "account", "command", "tenant", "sku", "month", "subjects", "reason")
     rows = [{**each._asdict(), "month": month_name(each.month) if each.month else ""} for each in found]
     show(format, columns, [[row[column] for column in columns] for row in rows])
+
+
+def _read(name: str) -> str:
+    return sys.stdin.readline().strip() if name == "-" else name
 
 
 def _text(value: Any) -> str:

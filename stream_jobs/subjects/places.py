@@ -56,13 +56,15 @@ def gone_by(config: Mapping[str, str], now: datetime) -> datetime | None:
 
 def _named(person: Person, catalogues: Mapping[int, Catalogue]) -> Iterable[Kept]:
     """Catalogue versions are evidence and never change."""
-    for version, catalogue in sorted(catalogues.items()):
-        if where := named_in(person, catalogue):
-            yield Kept(
-                f"catalogue version {version}", None,
-                f"{', '.join(where)}: stored for good; take the name out of the file and apply that. An exclusion or "
-                f"free user by an erased name is matched no more: closes from now on count the person",
-            )  # fmt: skip
+    found = {version: where for version, catalogue in sorted(catalogues.items())
+             if (where := named_in(person, catalogue))}  # fmt: skip
+    if found:
+        parts = dict.fromkeys(part for where in found.values() for part in where)
+        yield Kept(
+            f"catalogue versions {', '.join(map(str, found))}", None,
+            f"{', '.join(parts)}: stored for good; take the name out of the file and apply that. An exclusion or free "
+            f"user is not matched by an erased name: closes from now on count the person",
+        )  # fmt: skip
 
 
 def named_in(person: Person, catalogue: Catalogue) -> list[str]:
