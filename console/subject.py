@@ -22,7 +22,9 @@ from stream_jobs.subjects import export as exporting
 subject = App(name="subject", help="A person's rights: export, erase; who looked at names.")
 
 Tenant = Annotated[str, Parameter(help="the tenant's id")]
-Name = Annotated[str, Parameter(help="as a broker spells it; - reads it, where others may see what commands are given")]
+Name = Annotated[
+    str, Parameter(help="as a broker spells it; - reads it from standard input", allow_leading_hyphen=True)
+]
 
 
 @subject.command
