@@ -123,7 +123,14 @@ def listed(settings: Settings) -> list[tuple[object, ...]]:
 
 
 def look(job: Job, settings: Settings) -> list[tuple[str, str, int]]:
-    """What of the last day would count, of one portion: (what, product or reason, number). Nothing is sent."""
+    """What of the last day would count, of one portion: (what, product or reason, number). Nothing is sent.
+
+    Of one that is listened to: where it would listen.
+    """
+    if isinstance(job.settings, SyslogSettings):
+        from producers.listening.syslog import check_syslog
+
+        return [("would listen", place, 1) for place in check_syslog(job.reads, job.settings)]
     broker = job.poller(settings).broker
     portion = next(iter(broker.since(broker.first(datetime.now(UTC) - timedelta(days=1)))), None)
     found: Counter[tuple[str, str]] = Counter()
@@ -165,6 +172,8 @@ def run_all(jobs: list[Job], settings: Settings, stop: Event, *, once: bool = Fa
     polled = [job for job in jobs if isinstance(job.settings, PolledSettings)]
     for job in polled:
         job.poller(settings)
+    if once and not polled:
+        raise ConfigurationError(f"{jobs[0].source} is listened to: leave out --once")
     if once:
         jobs = polled
     threads = [Thread(target=run, args=(job,), name=job.source) for job in jobs]

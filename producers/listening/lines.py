@@ -37,6 +37,8 @@ class LineTally:
     too_long: int = 0
     cut_off: int = 0
     """Messages whose connection ended before they did."""
+    turned_away: int = 0
+    """Connections above the limit."""
     lost: int = 0
     """Datagrams for which there was no room."""
 

@@ -67,7 +67,11 @@ class Streams:
         try:
             if len(self._open) < self._connections:
                 self._open[task] = writer
+                # A sender that vanished without a word does not keep its place for ever.
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 await self._read(reader)
+            else:
+                self._tally.turned_away += 1
         except (OSError, asyncio.CancelledError):
             pass
         finally:

@@ -93,6 +93,19 @@ async def _serve(
     await asyncio.gather(*(one.close() for one in serving))
 
 
+def check_syslog(reads: str, settings: SyslogSettings) -> list[str]:
+    """Where it would listen. Nothing is read. Raises ConfigurationError for all that would keep it from listening."""
+    listeners = open_listeners(reads)
+    try:
+        if any(scheme == "tls" for scheme, _ in listeners):
+            tls(settings)
+        syslog_adapter(settings)
+        return [f"{scheme}://{':'.join(map(str, listener.getsockname()[:2]))}" for scheme, listener in listeners]
+    finally:
+        for _, listener in listeners:
+            listener.close()
+
+
 def syslog_adapter(settings: SyslogSettings) -> Adapter:
     """How lines are read: Horizon's, or by a map over time, host, program, message, data and line."""
     if settings.map is None:
@@ -166,6 +179,7 @@ def _told(source: str, tally: LineTally, tell: Callable[[str], None]) -> None:
     for count, what in (
         (tally.refused, "refused: mend and push the file of rejects"), (tally.too_long, "too long: passed by"),
         (tally.cut_off, "cut off by the end of their connection"), (tally.lost, "datagrams lost: no room"),
+        (tally.turned_away, "connections turned away: raise `connections`, or let a relay gather them"),
     ):  # fmt: skip
         if count:
             tell(f"{source}: {count:,} {what}")

@@ -19,7 +19,7 @@ import trustme
 from infra.errors import ConfigurationError
 from infra.local.ports import LOOPBACK, free_port
 from infra.waiting import wait_until
-from producers.listening.syslog import open_listeners, run_syslog
+from producers.listening.syslog import check_syslog, open_listeners, run_syslog
 from schemas.array import elements
 from schemas.settings import KafkaSettings, Settings
 from schemas.source_settings import SyslogSettings
@@ -154,6 +154,7 @@ def test_what_it_says_when_it_cannot_listen(
 ) -> None:
     with pytest.raises(ConfigurationError, match=told):
         run_syslog("/h", reads, SyslogSettings(**settings), tmp_path, AWAY, threading.Event(), print)
+    assert check_syslog("syslog://127.0.0.1:0", SyslogSettings())[1].startswith("tcp://127.0.0.1:")
     [(_, taken)] = open_listeners("tcp://127.0.0.1:0")
     taken.listen()
     with pytest.raises(ConfigurationError, match="name another port"):
@@ -163,24 +164,19 @@ def test_what_it_says_when_it_cannot_listen(
 
 def test_kafka_away_and_back(make_settings: Any, tmp_path: Path) -> None:
     settings: Settings = make_settings().model_copy(update={"home": tmp_path / "home"})
-    port = free_port()
-
-    def run(numbers: range, **changes: str) -> None:
-        listener = start(
-            settings, "source", "run", "syslog", f"tcp://{LOOPBACK}:{port}", "--source", "/horizon/1", **changes
-        )
-        try:
-            assert wait_until(lambda: answers(port), 30.0, pause=0.05)
-            with socket.create_connection((LOOPBACK, port)) as sender:
-                sender.sendall(b"".join(counted(line(n)) for n in numbers))
-            listener.send_signal(signal.SIGTERM)
-            assert ended(listener) == 0
-        finally:
-            listener.kill()
-
-    run(range(300), ROLLCALL_KAFKA_BOOTSTRAP="127.0.0.1:1")
-    assert list((tmp_path / "home" / "sources" / "horizon_1.spool").glob("*.spool")), "in the spool"
-    run(range(300, 400))
+    folder, port = tmp_path / "home" / "sources", free_port()
+    with listening(folder, "tcp") as (first, _), socket.create_connection((LOOPBACK, first)) as sender:
+        sender.sendall(b"".join(counted(line(n)) for n in range(300)))
+    assert list((folder / "horizon_1.spool").glob("*.spool")), "in the spool"
+    listener = start(settings, "source", "run", "syslog", f"tcp://{LOOPBACK}:{port}", "--source", "/horizon/1")
+    try:
+        assert wait_until(lambda: answers(port), 60.0, pause=0.05)
+        with socket.create_connection((LOOPBACK, port)) as sender:
+            sender.sendall(b"".join(counted(line(n)) for n in range(300, 400)))
+        listener.send_signal(signal.SIGTERM)
+        assert ended(listener) == 0
+    finally:
+        listener.kill()
     values = [record.value for record in records(settings.kafka)]
     events = [one for value in values for one in (elements(value) if value[:1] == b"[" else [value])]
     found = [json.loads(one)["subject"] for one in events]
