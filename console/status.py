@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -18,10 +19,13 @@ from console.output import Format, show
 from infra.errors import RollcallError
 from schemas.calendar import month_name
 from schemas.settings import Settings, load_settings
+from schemas.source_declared import length
 from stream_jobs.status.picture import Picture, Watcher
 from stream_jobs.status.services import Service, services
+from stream_jobs.status.sources import SourceState
 
 EVERY_SECONDS = 2.0
+_SOURCES = 25
 _PARTS = 12
 """Partitions that are shown one by one; more are summed up."""
 
@@ -88,10 +92,11 @@ def _facts(picture: Picture, found: list[Service]) -> dict[str, Any]:
         "generation": store.generation, "newest_append_time": store.newest and store.newest.isoformat(),
         "seconds_since_newest": store.seconds_since_newest, "seconds_since_stored": store.seconds_since_stored,
     }  # fmt: skip
-    facts |= {"month": None, "quarantine": None, "tripped": None} if isinstance(store, RollcallError) else {
+    facts |= dict.fromkeys(("month", "quarantine", "tripped", "sources")) if isinstance(store, RollcallError) else {
         "month": [{**row._asdict(), "month": month_name(row.month)} for row in store.month],
         "quarantine": [row._asdict() for row in store.quarantine],
         "tripped": [row._asdict() for row in store.tripped],
+        "sources": [row._asdict() for row in store.sources],
     }  # fmt: skip
     facts["reports"] = None if isinstance(reports, RollcallError) else [
         {**row._asdict(), "month": month_name(row.month)} for row in reports
@@ -122,6 +127,7 @@ def _blocks(picture: Picture, found: list[Service]) -> Iterator[RenderableType]:
         yield _table("waiting in the quarantine, this month and the last", ("reason", "sources", "events"), [
             (row.reason, f"{row.sources:,}", f"{row.events:,}") for row in store.quarantine
         ])  # fmt: skip
+        yield _sources(store.sources, picture.at)
         for trip in store.tripped:
             yield Text(
                 f"{trip.source} has stopped the workers: {trip.refused:,} of {trip.events:,} events were bad; mend it, "
@@ -134,6 +140,24 @@ def _blocks(picture: Picture, found: list[Service]) -> Iterator[RenderableType]:
             (month_name(row.month), row.agreement, row.state, f"{row.due}", _days(row.days), row.waits_for)
             for row in picture.reports
         ])  # fmt: skip
+
+
+def _sources(sources: list[SourceState], at: datetime) -> RenderableType:
+    """Silent ones first; what needs somebody is red."""
+    rows = []
+    for s in sources[:_SOURCES]:
+        quiet = "" if s.silent_seconds is None else length(timedelta(seconds=s.silent_seconds))
+        # The hour of the newest event is all that is known of its time.
+        event = "" if s.last_event is None else f"{s.last_event:%Y-%m-%d %H}h"
+        all_sent = "" if s.complete_to is None else f"{s.complete_to:%Y-%m-%d %H:%M}"
+        report = "" if s.last_report is None else f"{_ago((at - s.last_report).total_seconds())} ago"
+        clock = "" if s.delay_min_ms is None or s.delay_min_ms >= 0 else f"{-s.delay_min_ms / 1000:.1f} s ahead"
+        waits = f"{s.spool_bytes:,} bytes wait" if s.spool_bytes else ""
+        wrong = "; ".join(each for each in ("silent" if s.silent else "", waits, s.error, clock) if each)
+        rows.append((s.source, event, quiet, all_sent, report, Text(wrong, style="bold red" if wrong else "")))
+    more = f", {len(sources):,} in all" if len(sources) > _SOURCES else ""
+    columns = ("source", "last event, UTC", "expected since", "all sent until", "last report", "not well")
+    return _table(f"sources{more}", columns, rows)
 
 
 def _ingest(picture: Picture) -> RenderableType:
@@ -171,9 +195,9 @@ def _days(days: int | None) -> Text:
 
 
 def _ago(seconds: float) -> str:
-    for unit, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
 
 

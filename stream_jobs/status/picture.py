@@ -70,7 +70,7 @@ class Watcher:
     def _read_store(self) -> StoreState:
         with explained(self._settings.clickhouse), connect(self._settings) as client:
             self._group = in_force(client).group(self._settings.kafka)
-            return read_store(client)
+            return read_store(client, self._now())
 
     def _read_reports(self) -> list[ReportDue]:
         with explained(self._settings.clickhouse), connect(self._settings) as client:

@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 from infra.clickhouse.client import utc
 from infra.generation import number_in_force
 from stream_jobs.quarantine.caps import Tripped, tripped
+from stream_jobs.status.sources import SourceState, read_sources
 
 
 class SkuCount(NamedTuple):
@@ -40,9 +41,10 @@ class StoreState:
     month: list[SkuCount]
     quarantine: list[SetAside]
     tripped: list[Tripped]
+    sources: list[SourceState]
 
 
-def read_store(client: Client) -> StoreState:
+def read_store(client: Client, now: datetime) -> StoreState:
     """Raises the driver's errors."""
     [(partitions, newest, age, quiet)] = client.query(
         "SELECT count(), max(newest_append_time), dateDiff('millisecond', max(newest_append_time), now64(3)) / 1000,"
@@ -57,6 +59,7 @@ def read_store(client: Client) -> StoreState:
         seconds_since_newest=max(0.0, age) if partitions else None,
         seconds_since_stored=quiet if partitions else None,
         month=[SkuCount(*row) for row in month], quarantine=read_quarantine(client), tripped=tripped(client),
+        sources=read_sources(client, now),
     )  # fmt: skip
 
 

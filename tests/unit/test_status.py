@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime
 
 from infra.errors import OutOfReach
 from infra.metrics import definitions as metrics
+from schemas.source_declared import DeclaredSource
 from stream_jobs.quarantine.caps import Tripped
 from stream_jobs.status.exporter import samples_of
 from stream_jobs.status.log import LogState
 from stream_jobs.status.picture import Picture
 from stream_jobs.status.reports import ReportDue
+from stream_jobs.status.sources import SourceState, silent_seconds
 from stream_jobs.status.store import SetAside, SkuCount, StoreState
 
 NOW = datetime(2026, 11, 9, tzinfo=UTC)
@@ -22,6 +24,7 @@ def picture(**parts: object) -> Picture:
     store = StoreState(
         1, None, None, None, [SkuCount(OCTOBER, "A", "", 1, 3), SkuCount(NOVEMBER, "A", "", 1, 5)],
         [SetAside("not_json", 1, 4)], [Tripped("/bad", 1, 10, 9)],
+        [SourceState("/a", "push", True, 7200, NOW, None, None, None, None, None, "")],
     )  # fmt: skip
     reports = [
         ReportDue("csp", OCTOBER, "draft", date(2026, 11, 10), 1, ""),
@@ -54,3 +57,16 @@ def test_a_part_that_cannot_be_read_takes_nothing_else_along() -> None:
     found = samples_of(picture(store=OutOfReach("away"), reports=OutOfReach("away")))
     assert found[metrics.PART_UP] == {("log",): 1.0, ("store",): 0.0, ("reports",): 0.0}
     assert found.keys() == {metrics.PART_UP, metrics.GROUP_LAG, metrics.GROUP_MEMBERS}
+
+
+def test_only_expected_hours_are_silence() -> None:
+    """Monday 2026-11-09, 00:00 UTC is nine in Tokyo: an hour of that day, and Friday's last two."""
+    declared = DeclaredSource.model_validate({"source": "/a", "kind": "push", "rhythm": {
+        "silent_after": "2h", "days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:00", "to": "20:00",
+        "zone": "Asia/Tokyo",
+    }})  # fmt: skip
+    assert silent_seconds(declared, datetime(2026, 11, 6, 8, tzinfo=UTC), NOW) == 3 * 3600
+    assert silent_seconds(declared, NOW, NOW) == 0
+    young = declared.model_copy(update={"valid_from": date(2026, 11, 6)})
+    assert silent_seconds(young, None, NOW) == 12 * 3600
+    assert silent_seconds(declared.model_copy(update={"rhythm": None}), None, NOW) is None
