@@ -92,6 +92,8 @@ def verify(
     )
     for result in results:
         for check in result.revisions:
+            if check.alias_version:
+                tell(f"{result.agreement} revision {check.revision}: counted by aliases {check.alias_version}")
             for fault in check.faults:
                 tell(f"{result.agreement} revision {check.revision}: {fault}")
         if result.missing or result.extra:
@@ -127,8 +129,14 @@ def explain(
             if (part.tenant, part.sku) == (tenant, sku):
                 reason = f"{part.kind} {part.reason}".strip()
                 tell(f"{month} {tenant} {sku}: left out: {part.subjects} {reason}" + ("" if all else " (--all)"))
-    columns = ("subject", "first_login", "source", "id", *(["reason"] if all else []), *(["name"] if names else []))
-    rows = ([getattr(subject, column) for column in columns] for page in explanation.pages for subject in page)
+    if explanation.aliases:
+        tell(f"{month} {tenant} {sku}: names of one person count once, by aliases {explanation.aliases}")
+    more = {"reason": all, "name": names, "identities": bool(explanation.aliases)}
+    columns = ("subject", "first_login", "source", "id", *(column for column, asked in more.items() if asked))
+    rows = (
+        [" ".join(value) if isinstance(value := getattr(subject, column), list) else value for column in columns]
+        for page in explanation.pages for subject in page
+    )  # fmt: skip
     show(format, columns, rows)
 
 

@@ -20,7 +20,8 @@ from schemas.catalogue_pieces import Pieces
 from schemas.catalogue_shape import shape_faults
 from schemas.catalogue_text import CatalogueError, Fault, Path, read_document
 from schemas.contradictions import contradictions
-from schemas.parts import Channel, Day, Deployment, Id, Part, Text, Unit, Validity, covers
+from schemas.identity import canonical
+from schemas.parts import Channel, Day, Deployment, FirstOfMonth, Id, Part, Text, Unit, Validity, covers
 from schemas.rules import LicenceModel, Rule, Segment
 from schemas.source_declared import DeclaredSource
 
@@ -50,7 +51,17 @@ class Tenant(Part):
     name: Text
     domains: list[Text] = Field([], description="UPN suffixes that name the tenant when the event does not")
     fold_case: bool = Field(True, description="two spellings that differ in case are one subject")
+    truncate_domain: FirstOfMonth | None = Field(
+        None, description="from this month on alice@a.example and A\\alice are alice; left out: never"
+    )
     alias_policy: AliasPolicy = AliasPolicy()
+
+    def truncates(self, month: date) -> bool:
+        return self.truncate_domain is not None and self.truncate_domain <= month
+
+    def identity(self, name: str, month: date) -> str:
+        """The canonical form of a name in a month (its first day)."""
+        return canonical(name, self.fold_case, self.truncates(month))
 
 
 class Sku(Part):

@@ -119,6 +119,7 @@ class RevisionCheck(_Value):
     close_number: int
     digest: str
     active_users: int
+    alias_version: str = Field("", description="of who was who; empty where no alias held")
     faults: list[str]
 
 

@@ -45,13 +45,13 @@ def joined(one: int, other: int) -> int:
 class Slot:
     """The rows of one (month, tenant, SKU): their marks, by the subject as it was spelled.
 
-    `fold_case` is part of what a spelling means, so a catalogue that changes it has slots of its own.
+    `fold_case` and `truncate` are part of what a spelling means, so a catalogue that changes them has slots of its own.
     """
 
-    __slots__ = ("closed", "fold_case", "month", "old", "origin", "sku", "tenant", "young")
+    __slots__ = ("closed", "fold_case", "month", "old", "origin", "sku", "tenant", "truncate", "young")
 
-    def __init__(self, month: date, tenant: str, sku: str, fold_case: bool) -> None:
-        self.month, self.tenant, self.sku, self.fold_case = month, tenant, sku, fold_case
+    def __init__(self, month: date, tenant: str, sku: str, fold_case: bool, truncate: bool = False) -> None:
+        self.month, self.tenant, self.sku, self.fold_case, self.truncate = month, tenant, sku, fold_case, truncate
         self.young: dict[str, int] = {}
         self.old: dict[str, int] = {}
         self.origin = origin(month)
@@ -65,10 +65,10 @@ class Cache:
     def __init__(self, entries: int) -> None:
         self._half = max(1, entries // 2)
         self._young = 0
-        self._slots: dict[tuple[date, str, str, bool], Slot] = {}
+        self._slots: dict[tuple[date, str, str, bool, bool], Slot] = {}
 
-    def slot(self, month: date, tenant: str, sku: str, fold_case: bool) -> Slot:
-        key = (month, tenant, sku, fold_case)
+    def slot(self, month: date, tenant: str, sku: str, fold_case: bool, truncate: bool = False) -> Slot:
+        key = (month, tenant, sku, fold_case, truncate)
         found = self._slots.get(key)
         if found is None:
             found = self._slots[key] = Slot(*key)

@@ -33,6 +33,7 @@ class Seen(NamedTuple):
     month: date
     tenant: str
     fold_case: bool
+    truncate: bool
     names: Names
 
 
@@ -56,7 +57,7 @@ def seen(events: Iterable[Login], resolver: Resolver) -> set[Seen]:
 
 def seen_in(slot: Slot, subject: str, extra: Identities) -> Seen:
     upn, sid, sam = ("" if name is UNSET else str(name) for name in (extra.upn, extra.sid, extra.sam))
-    return Seen(slot.month, slot.tenant, slot.fold_case, (subject, upn, sid, sam))
+    return Seen(slot.month, slot.tenant, slot.fold_case, slot.truncate, (subject, upn, sid, sam))
 
 
 class Known:
@@ -81,11 +82,11 @@ def rows_of(found: Sequence[Seen], pseudonyms: MonthlyPseudonyms, erased: frozen
     """The rows of what was seen, each once; no name of `erased` is in them."""
     named: dict[tuple[str, bytes], str] = {}
     linked: dict[tuple[str, bytes, bytes], tuple[int, date, date]] = {}
-    for month, tenant, fold_case, names in found:
+    for month, tenant, fold_case, truncate, names in found:
         hashed = pseudonyms.at(month).of
         first: bytes | None = None
         for kind, spelled in zip((SUBJECT, UPN, SID, SAM), names, strict=True):
-            name = canonical(spelled, fold_case)
+            name = canonical(spelled, fold_case, truncate)
             if not name:
                 continue
             subject = hashed(tenant, name)

@@ -86,7 +86,8 @@ class Cell:
         if us < self._start or (self._end is not None and us >= self._end):
             raise Refusal("sku_not_valid", f"SKU {self._sku.id} is not valid on that day")
         first = date(month // 12, month % 12 + 1, 1)
-        slot = self._cache.slot(first, self._tenant.id, self._sku.id, self._tenant.fold_case)
+        tenant = self._tenant
+        slot = self._cache.slot(first, tenant.id, self._sku.id, tenant.fold_case, tenant.truncates(first))
         start, end = month_interval(first, self.zone.info)
         if self._start <= start and (self._end is None or end <= self._end):
             self.months[month] = slot

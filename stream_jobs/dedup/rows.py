@@ -76,12 +76,13 @@ def people(
     closes: list[int] = []
     named: dict[tuple[str, bytes], str] = {}
     for slot, rows in folded.rows.items():
-        tenant, fold_case, pseudonym = slot.tenant, slot.fold_case, pseudonyms.at(slot.month).of
+        tenant, pseudonym = slot.tenant, pseudonyms.at(slot.month).of
+        fold_case, truncate = slot.fold_case, slot.truncate
         months += [slot.month] * len(rows)
         tenants += [tenant] * len(rows)
         skus += [slot.sku] * len(rows)
         for spelled, row in rows.items():
-            name = canonical(spelled, fold_case)
+            name = canonical(spelled, fold_case, truncate)
             subject = pseudonym(tenant, name)
             time, source, event_id = row.first
             subjects.append(subject)

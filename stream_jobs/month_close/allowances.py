@@ -47,18 +47,20 @@ def allowances_in(catalogue: Catalogue, programme: str, month: date, tenants: Co
 
     Trials are among them only where a trials rule of the programme that covers the month says they do not count.
     """
-    folded = {tenant.id: tenant.fold_case for tenant in catalogue.tenants}
+    known = {tenant.id: tenant for tenant in catalogue.tenants}
     found: list[Allowance] = []
     kinds: list[tuple[LeftOutKind, list[Exclusion]]] = [
         ("excluded", catalogue.exclusions), ("free", catalogue.free_users),
     ]  # fmt: skip
     for kind, entries in kinds:
         for entry in entries:
-            fold = folded.get(entry.tenant, True)
+            owner = known.get(entry.tenant)
+            fold = owner is None or owner.fold_case
+            truncate = owner is not None and owner.truncates(month)
             found.append(
                 Allowance(
                     kind, entry.reason, entry.tenant, tuple(entry.skus), days_covered(entry.validity, month),
-                    None if entry.subject is None else canonical(entry.subject, fold),
+                    None if entry.subject is None else canonical(entry.subject, fold, truncate),
                     None if entry.pattern is None else glob(canonical(entry.pattern, fold)),
                 )
             )  # fmt: skip

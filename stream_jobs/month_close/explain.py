@@ -61,6 +61,8 @@ class Explanation:
     seal: Seal | None
     pages: Iterator[list[CountedSubject]]
     """In order of subject; each page is asked for when it is taken."""
+    aliases: str = ""
+    """The version of the tenant's aliases by which it is counted; empty where none hold."""
 
 
 def explain(
@@ -88,7 +90,8 @@ def explain(
         "agreement": seal.agreement if seal else "", "number": seal.close_number if seal else 0,
         "everybody": int(everybody),
     }  # fmt: skip
-    return Explanation(seal, _pages(settings, client, query, parameters, prefix.ljust(_FULL, "0"), names))
+    pages = _pages(settings, client, query, parameters, prefix.ljust(_FULL, "0"), names)
+    return Explanation(seal, pages, rows.aliases.get(tenant, ""))
 
 
 def _seal_of(client: Client, month: date, tenant: str, sku: str) -> Seal | None:

@@ -70,7 +70,7 @@ def _verify(client: Client, month: date, revisions: list[Seal], examples: int) -
         checks.append(
             RevisionCheck(
                 revision=seal.revision, close_number=seal.close_number, digest=seal.digest,
-                active_users=sum(c.active_users for c in seal.counts),
+                active_users=sum(c.active_users for c in seal.counts), alias_version=seal.alias_version,
                 faults=seal_faults(seal, stored, stored_left_out(*place)),
             )
         )  # fmt: skip

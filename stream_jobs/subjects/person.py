@@ -63,10 +63,13 @@ def find(settings: Settings, client: Client, tenant: str, name: str) -> Known:
         check_keys(client, keys)
         versions = stored_versions(client)
     catalogues = {version.version: parse_catalogue(version.yaml) for version in versions}
-    folds = {each.fold_case for catalogue in catalogues.values() for each in catalogue.tenants if each.id == tenant}
-    if not folds:
+    forms = {
+        (each.fold_case, truncate) for catalogue in catalogues.values() for each in catalogue.tenants
+        if each.id == tenant for truncate in (False, each.truncate_domain is not None)
+    }  # fmt: skip
+    if not forms:
         raise ConfigurationError(f"no catalogue has a tenant {tenant}: mend the spelling")
-    return Known(person_of(MonthlyPseudonyms(keys), tenant, {canonical(name, fold) for fold in folds}), catalogues)
+    return Known(person_of(MonthlyPseudonyms(keys), tenant, {canonical(name, *form) for form in forms}), catalogues)
 
 
 def person_of(pseudonyms: MonthlyPseudonyms, tenant: str, names: set[str]) -> Person:

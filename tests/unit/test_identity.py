@@ -78,6 +78,14 @@ def test_an_accepted_subject_never_becomes_empty(subject: str) -> None:
     assert canonical(subject, fold_case=False)
 
 
+@pytest.mark.parametrize(("subject", "short"), [
+    ("Alice@customer.example", "alice"), ("CUSTOMER\\Alice", "alice"), ("alice", "alice"), ("S-1-5-21-7", "s-1-5-21-7"),
+    ("CORP\\alice@customer.example", "alice"), ("@customer.example", "@customer.example"), ("CORP\\", "corp\\"),
+])  # fmt: skip
+def test_without_domains_a_user_is_the_name_alone(subject: str, short: str) -> None:
+    assert canonical(subject, truncate=True) == short
+
+
 @pytest.mark.parametrize(
     ("subject", "domain"),
     [

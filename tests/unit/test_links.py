@@ -26,8 +26,8 @@ def pair(x: str, y: str) -> tuple[bytes, bytes]:
 def test_the_subject_is_linked_with_each_other_name() -> None:
     found = rows_of(
         [
-            Seen(NOVEMBER, "a", True, ("Alice@x.example", "alice@X.example", "S-1-5-21-7", "CORP\\Alice")),
-            Seen(OCTOBER, "a", True, ("alice@x.example", "", "s-1-5-21-7", "")),
+            Seen(NOVEMBER, "a", True, False, ("Alice@x.example", "alice@X.example", "S-1-5-21-7", "CORP\\Alice")),
+            Seen(OCTOBER, "a", True, False, ("alice@x.example", "", "s-1-5-21-7", "")),
         ],
         HASHED, frozenset(),
     )  # fmt: skip
@@ -40,15 +40,23 @@ def test_the_subject_is_linked_with_each_other_name() -> None:
     }
 
 
+def test_a_tenant_may_do_without_domains() -> None:
+    names = ("alice@x.example", "Alice@y.example", "S-1-5-21-7", "CORP\\alice")
+    found = rows_of([Seen(OCTOBER, "a", True, True, names)], HASHED, frozenset())
+    assert [name for *_, name in found.names] == ["alice", "s-1-5-21-7"]
+    assert [row[1:4] for row in found.links] == [(*pair("alice", "s-1-5-21-7"), SUBJECT | SID)]
+
+
 def test_an_erased_name_is_linked_and_not_named() -> None:
     erased = frozenset({("a", one("alice@x"))})
-    found = rows_of([Seen(OCTOBER, "a", True, ("alice", "alice@x", "", ""))], HASHED, erased)
+    found = rows_of([Seen(OCTOBER, "a", True, False, ("alice", "alice@x", "", ""))], HASHED, erased)
     assert [row[:4] for row in found.links] == [("a", *pair("alice", "alice@x"), SUBJECT | UPN)]
     assert [name for *_, name in found.names] == ["alice"]
 
 
 NAMES = st.tuples(st.sampled_from(["a", "A", "b"]), *[st.sampled_from(["", "a", "c", "d"])] * 3)
-SEEN = st.lists(st.builds(Seen, st.sampled_from([OCTOBER, NOVEMBER]), st.sampled_from("ab"), st.just(True), NAMES))
+MONTHS = st.sampled_from([OCTOBER, NOVEMBER])
+SEEN = st.lists(st.builds(Seen, MONTHS, st.sampled_from("ab"), st.just(True), st.booleans(), NAMES))
 
 
 @given(SEEN, st.randoms(use_true_random=False))
@@ -69,7 +77,7 @@ def test_order_repetition_and_cutting_change_nothing(found: list[Seen], random: 
 def test_what_is_remembered_was_stored(found: list[int], entries: int) -> None:
     known, stored = Known(entries), set()
     for number in found:
-        fresh = known.fresh([Seen(OCTOBER, "a", True, (str(number), "", "", ""))])
+        fresh = known.fresh([Seen(OCTOBER, "a", True, False, (str(number), "", "", ""))])
         stored.update(fresh)
         known.learn(fresh)
-        assert Seen(OCTOBER, "a", True, (str(number), "", "", "")) in stored
+        assert Seen(OCTOBER, "a", True, False, (str(number), "", "", "")) in stored

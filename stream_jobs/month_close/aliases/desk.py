@@ -17,7 +17,6 @@ from infra.generation import in_force
 from infra.pseudonyms import MonthlyPseudonyms
 from schemas.calendar import month_name, next_month
 from schemas.catalogue import Catalogue
-from schemas.identity import canonical
 from stream_jobs.month_close.aliases.components import Link, link, representatives
 from stream_jobs.month_close.aliases.exports import Group
 from stream_jobs.month_close.aliases.ledger import ALWAYS, NEVER, Act, ActKind, acts, append, open_proposals
@@ -48,9 +47,9 @@ def propose_groups(
     named: dict[bytes, str] = {}
     found: dict[tuple[Link, date, date], Act] = {}
     for group in groups:
-        names = [canonical(name, owner.fold_case) for name in group.names]
         for start, end in _by_key(pseudonyms, group.valid_from or ALWAYS, group.valid_to or NEVER):
             hashed = pseudonyms.at(start.replace(day=1))
+            names = [owner.identity(name, start.replace(day=1)) for name in group.names]
             first, *others = [hashed.of(tenant, name) for name in names]
             named.update(zip((first, *others), names, strict=True))
             for other in others:

@@ -10,7 +10,6 @@ from clickhouse_connect.driver.client import Client
 
 from infra.pseudonyms import MonthlyPseudonyms
 from schemas.catalogue import Catalogue
-from schemas.identity import canonical
 from schemas.parts import covers
 from stream_jobs.month_close.aliases.components import Link, link
 
@@ -89,9 +88,9 @@ def _of_catalogue(catalogue: Catalogue, month: date, pseudonyms: Callable[[], Mo
     if not valid:
         return {}
     hashed = pseudonyms().at(month)
-    folded = {tenant.id: tenant.fold_case for tenant in catalogue.tenants}
+    tenants = {tenant.id: tenant for tenant in catalogue.tenants}
     found: Links = {}
     for alias in valid:
-        first, *others = [hashed.of(alias.tenant, canonical(name, folded[alias.tenant])) for name in alias.same]
-        found.setdefault(alias.tenant, set()).update(link(first, other) for other in others)
+        first, *others = [hashed.of(alias.tenant, tenants[alias.tenant].identity(name, month)) for name in alias.same]
+        found.setdefault(alias.tenant, set()).update(link(first, other) for other in others if other != first)
     return found

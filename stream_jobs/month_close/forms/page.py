@@ -103,6 +103,7 @@ def _facts(report: Report, w: Words, standing: Standing) -> list[list[str]]:
         ("time_zone", report.time_zone),
         ("seal", w("sentence.seal", revision=report.seal.revision, close=report.seal.close_number,
                    catalogue=report.seal.catalogue_version)),
+        ("aliases", w(f"aliases.{report.seal.exclusions_hit}") if report.seal.exclusions_hit else ""),
     ]  # fmt: skip
     return [[w(f"label.{name}"), text] for name, text in facts if text]
 
