@@ -146,7 +146,7 @@ def look(job: Job, settings: Settings) -> list[tuple[str, str, int]]:
 def run_one(job: Job, settings: Settings, every: float | None, stop: Event) -> bool:
     """Reads it: once, every so many seconds, or, if it is listened to, until `stop`. Whether nothing was refused."""
     if isinstance(job.settings, SyslogSettings):
-        from producers.listening.syslog import run_syslog  # it needs the gateway's extra
+        from producers.listening.syslog import run_syslog  # a poll needs none of it
 
         folder = settings.home / "sources"
         return run_syslog(job.source, job.reads, job.settings, folder, settings.kafka, stop, tell)

@@ -17,6 +17,8 @@ from producers.listening.framing import Framing
 from producers.listening.lines import LineTally
 
 CHUNK: Final = 65_536
+AHEAD_BYTES: Final = 128 << 10
+"""Of a connection that the system may take while this process has not: what a kill costs at most, about."""
 DATAGRAMS: Final = 20_000
 """That wait for their turn."""
 RECEIVE_BYTES: Final = 8 << 20
@@ -40,6 +42,7 @@ class Streams:
         self._server: asyncio.Server | None = None
 
     async def start(self, listener: socket.socket) -> None:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, AHEAD_BYTES)
         self._server = await asyncio.start_server(
             self._serve, sock=listener, ssl=self._context, limit=CHUNK,
             ssl_handshake_timeout=10.0 if self._context else None,
