@@ -153,6 +153,10 @@ QUARANTINED: Final = Metric(
 CAP_TRIPPED: Final = Metric(
     "rollcall_cap_tripped", "gauge", "1: this source's bad share has stopped the workers; lift it.", ("source",)
 )
+SOURCE_SILENT: Final = Metric(
+    "rollcall_source_silent", "gauge", "1: this source has been silent for longer than its rhythm allows; else 0.",
+    ("source",),
+)  # fmt: skip
 REPORT_STATE: Final = Metric(
     "rollcall_report_state", "gauge",
     "1: a report that is owed and not finished, in this state: `open`, `draft`, `approved`, `submitted`, "
@@ -167,5 +171,6 @@ REPORT_DAYS_LEFT: Final = Metric(
 )  # fmt: skip
 
 MONTHS: Final = (
-    PART_UP, GROUP_LAG, GROUP_MEMBERS, ACTIVE_USERS, QUARANTINED, CAP_TRIPPED, REPORT_STATE, REPORT_DAYS_LEFT,
+    PART_UP, GROUP_LAG, GROUP_MEMBERS, ACTIVE_USERS, QUARANTINED, CAP_TRIPPED, SOURCE_SILENT, REPORT_STATE,
+    REPORT_DAYS_LEFT,
 )  # fmt: skip
