@@ -214,7 +214,7 @@ def test_names_are_where_the_page_says_and_nowhere_else(world: Settings, tmp_pat
     kept = [file for file in private if holds(file.read_bytes())] + [ring, *world.secrets.resolve().iterdir()]
     assert any("rejects" in str(file) for file in kept)
     stack = world.secrets.resolve().parent
-    kept += [stack / "kafka", stack / "clickhouse", world.secrets.resolve(), world.home / "rejects"]
+    kept += [stack / "kafka", stack / "clickhouse" / "data", world.secrets.resolve(), world.home / "rejects"]
     assert [file for file in kept if stat.S_IMODE(os.stat(file).st_mode) & 0o077] == []
 
 
