@@ -12,6 +12,7 @@ only how often a user's events meet a worker's cache.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -84,6 +85,28 @@ class Packer:
         open_ = self._open[partition]
         events = open_.events
         open_.events, open_.size = [], 1
-        if len(events) == 1:
-            return Record(partition, events[0], STRUCTURED, 1)
-        return Record(partition, b"[" + b",".join(events) + b"]", BATCH, len(events))
+        return _record(partition, events)
+
+
+def packed(events: Sequence[tuple[bytes, str]], partitions: int, *, pack: int, max_bytes: int) -> list[Record]:
+    """All of these (event, subject) as records at once, with the limits of a Packer."""
+    parts: list[list[bytes]] = [[] for _ in range(partitions)]
+    for event, subject in events:
+        parts[crc32(subject.encode("utf-8", "surrogatepass")) % partitions].append(event)
+    records: list[Record] = []
+    for partition, found in enumerate(parts):
+        first, size = 0, 1
+        for at, event in enumerate(found):
+            size += len(event) + 1
+            if at > first and (at - first == pack or size > max_bytes):
+                records.append(_record(partition, found[first:at]))
+                first, size = at, len(event) + 2
+        if found:
+            records.append(_record(partition, found[first:]))
+    return records
+
+
+def _record(partition: int, events: list[bytes]) -> Record:
+    if len(events) == 1:
+        return Record(partition, events[0], STRUCTURED, 1)
+    return Record(partition, b"[" + b",".join(events) + b"]", BATCH, len(events))

@@ -25,6 +25,18 @@ def elements(raw: bytes) -> list[bytes]:
         return parts
 
 
+def tight_elements(raw: bytes, count: int, objects: int) -> list[bytes] | None:
+    """As `elements`, several times faster, for what was read as an array of `count` objects, `objects` JSON objects
+    in all. None where there is white space between them, or a brace in a text.
+
+    With no `{` but those of the objects, `},{` stands nowhere but between elements.
+    """
+    if raw[:2] != b"[{" or raw[-2:] != b"}]" or raw.count(b"{") != objects:
+        return None
+    parts = raw[2:-2].split(b"},{")
+    return [b"{%b}" % part for part in parts] if len(parts) == count else None
+
+
 _MARK = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
 
 

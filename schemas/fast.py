@@ -124,8 +124,9 @@ def _agreed(raw: bytes, events: Sequence[Login]) -> bool:
     if (odd or (b" " in raw and b'" ' in raw)) and any(event.subject.isspace() for event in events):
         return False
     hidden = escaped and (b"\\u002" in raw or b"\\u003" in raw)  # a dot or a digit as an escape
-    whole = [event for event in events if not event.time.microsecond]
-    return not whole or not (hidden or b".999999" in raw)  # may have been rounded up into the next second
+    if not hidden and b".999999" not in raw:
+        return True
+    return all(event.time.microsecond for event in events)  # else one may have been rounded up into the next second
 
 
 def fast_form(event: LoginEvent) -> Event:

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from producers.client import too_large
 from producers.gateway.binding import Unpacked
 from schemas.event import LoginEvent, read_event
-from schemas.fast import Login, read_fast, read_run
+from schemas.fast import Login, read_run
 from schemas.gateway import RefusedEvent
 from schemas.quarantine import Refusal
 
@@ -36,7 +36,7 @@ class Verdict:
 def judge(request: Unpacked, rights: Rights, max_event_bytes: int) -> Verdict:
     """Every event in one of the two lists, in the request's order. One bad event costs no neighbour."""
     verdict = Verdict()
-    events = read_fast(request.body.lstrip(b" \t\r\n")) if request.batch else read_run(request.events)
+    events = request.read
     if events is not None and len(events) == len(request.events):
         whose = {(event.source, event.data.tenant) for event in events}
         if max(map(len, request.events)) <= max_event_bytes and not any(_fault(rights, *each) for each in whose):

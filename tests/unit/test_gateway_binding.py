@@ -43,7 +43,7 @@ def test_each_mode_gives_the_same_event() -> None:
     told = read_event(binary.events[0])
     assert told.model_copy(update={"datacontenttype": None}) == read_event(one.events[0])
     assert (one.batch, many.batch, binary.batch) == (False, True, False)
-    assert one.events[0] == one.body, "to the byte"
+    assert one.events == [json.dumps(plain).encode()], "to the byte"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,17 @@ def test_the_fast_way_refuses_as_the_careful_one() -> None:
 def test_an_empty_batch_has_nothing_in_it() -> None:
     verdict = judge(unpack([BATCH], b" [ ] "), Anyone(), 400)
     assert (verdict.taken, verdict.refused) == ([], [])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([",", ", ", " ,\n"]), st.text('{},"\\[]a', min_size=1)), min_size=1, max_size=5),
+    st.booleans(),
+)
+def test_a_batch_is_cut_where_its_events_end(events: list[tuple[str, str]], tight: bool) -> None:
+    """The short cut by `},{` against the parser, with braces and commas in texts and any white space."""
+    made = [json.dumps(event(id), separators=(",", ":") if tight else None) for _, id in events]
+    body = "[" + made[0] + "".join(comma + one for (comma, _), one in zip(events[1:], made[1:], strict=True)) + "]"
+    assert unpack([BATCH], body.encode()).events == [one.encode() for one in made]
 
 
 PIECES = st.one_of(

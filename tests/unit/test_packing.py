@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.packing import Packer, Record, partition_of
+from producers.packing import Packer, Record, packed, partition_of
 from schemas.event import BATCH, STRUCTURED
 
 
@@ -95,3 +95,18 @@ def test_every_event_leaves_once_in_order_and_within_the_bounds(
             assert len(record.value) <= max_bytes or record.events == 1
             got += members
         assert got == [[n, text] for n, (where, text, _) in enumerate(events) if where == partition]
+
+
+@given(
+    events=st.lists(st.tuples(st.binary(min_size=1, max_size=30), st.sampled_from("abcdefgh")), max_size=60),
+    partitions=st.integers(1, 4), pack=st.integers(1, 6), max_bytes=st.integers(1, 60),
+)  # fmt: skip
+def test_packed_at_once_is_packed_as_one_by_one(
+    events: list[tuple[bytes, str]], partitions: int, pack: int, max_bytes: int
+) -> None:
+    one_by_one, told = packer(pack, max_bytes, 1.0, partitions), list[Record]()
+    for event, subject in events:
+        told += one_by_one.add(partition_of(subject, partitions), event, 0.0)
+    told += one_by_one.drain()
+    at_once = packed(events, partitions, pack=pack, max_bytes=max_bytes)
+    assert sorted(told, key=lambda record: record.partition) == at_once
