@@ -32,8 +32,28 @@ def commands() -> list[list[str]]:
     return [shlex.split(line) for block in blocks for line in block.splitlines()]
 
 
-def test_the_first_counted_user(settings: Settings, tmp_path: Path) -> None:
-    """Three commands from a Monitor URL and a key, two from a CSV with odd columns; the worker drains in between."""
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
+    """A command in this process: its code, what it printed, what it told."""
+    kept = [(each, signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGINT)]
+    monkeypatch.setenv("KEY", "s3cret")
+    monkeypatch.setenv("SOURCE_SECRET", "s3cret")
+
+    def run(settings: Settings, *arguments: str) -> Outcome:
+        for name, value in environment(settings).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        said = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), said.out, said.err)
+
+    yield run
+    for each, handler in kept:
+        signal.signal(each, handler)
+
+
+def test_the_first_counted_user(settings: Settings, typed: Callable[..., Outcome], tmp_path: Path) -> None:
+    """Three commands from a Monitor URL and a key, two from a CSV with odd columns; a worker drains for both."""
     (check, run, counts), (push, again) = commands()[:3], commands()[3:]
     assert [counts, again] == [["rollcall", "counts", "2026-10"]] * 2
     file = tmp_path / "vpn.csv"
@@ -46,19 +66,14 @@ def test_the_first_counted_user(settings: Settings, tmp_path: Path) -> None:
             "CUSTOMER": "acme", "CLIENT-ID": "client", "vpn.csv": str(file), "/citrix/eu-1": f"/citrix/{uuid4()}",
             "https://api-eu.cloud.com/monitorodata": server.base,
         }  # fmt: skip
-
-        def typed(words: list[str]) -> Outcome:
+        done = []
+        for words in (check, run, push):
             arguments = [known.get(word, word) for word in words[1:]]
-            if server.base in arguments:
-                arguments += ["--trust", server.trust]
-            return rollcall(settings, *arguments, SOURCE_SECRET="s3cret")
-
-        found = typed(check)
-        assert (found.code, "Finance Desktop" in found.out) == (0, True), found.err
-        for send, users in ((run, 3), (push, 4)):
-            assert typed(send).code == 0
-            assert typed(["rollcall", "worker", "--drain"]).code == 0
-            assert counted(typed(counts)) == users
+            done.append(typed(settings, *arguments, *(["--trust", server.trust] if server.base in arguments else [])))
+            assert done[-1].code == 0, done[-1].err
+    assert "Finance Desktop" in done[0].out
+    assert rollcall(settings, "worker", "--drain").code == 0
+    assert counted(typed(settings, *counts[1:])) == 3 + 1
 
 
 def counted(found: Outcome) -> int:
@@ -96,25 +111,6 @@ sources:
     settings: {{client: client, secret: "env:NOBODY"}}
     valid_to: 2026-01
 """
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
-    """A command in this process: its code, what it printed, what it told."""
-    kept = [(each, signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGINT)]
-    monkeypatch.setenv("KEY", "s3cret")
-
-    def run(settings: Settings, *arguments: str) -> Outcome:
-        for name, value in environment(settings).items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        said = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), said.out, said.err)
-
-    yield run
-    for each, handler in kept:
-        signal.signal(each, handler)
 
 
 def test_declared_sources(make_settings: Any, typed: Callable[..., Outcome], tmp_path: Path) -> None:
