@@ -47,21 +47,25 @@ def avd(login: Login) -> dict[str, Any]:
     return dict(connection(login.number, login.at.astimezone(UTC), login.name, State=state, _ResourceId=POOL))
 
 
-def workspaces(logins: Sequence[Login]) -> tuple[str, str]:
-    """Events, and the inventory that says whose machines they are of."""
-    events, owners = [], ["WorkspaceId,UserName"]
-    for login in logins:
-        machine = f"ws-{login.number:09}"
-        owners.append(f'{machine},"{login.name.partition(chr(92))[2]}"')
-        kind, action = ("WorkSpaces Access", "successfulLogin") if login.counts else ("WorkSpaces Alert", "none")
-        events.append({
-            "version": "0", "id": f"64ca0eda-0000-4000-8000-{login.number:012}", "detail-type": kind,
-            "source": "aws.workspaces", "account": "123456789012", "time": zulu(login.at + timedelta(minutes=9)),
-            "region": "ap-northeast-1", "resources": [],
-            "detail": {"actionType": action, "loginTime": zulu(login.at), "directoryId": f"domain/{login.product}",
-                       "workspaceId": machine},
-        })  # fmt: skip
-    return lines(events), "\n".join(owners) + "\n"
+def workspaces(logins: Sequence[Login]) -> str:
+    return lines([
+        {"version": "0", "id": f"64ca0eda-0000-4000-8000-{login.number:012}", "source": "aws.workspaces",
+         "detail-type": "WorkSpaces Access" if login.counts else "WorkSpaces Alert", "account": "123456789012",
+         "time": zulu(login.at + timedelta(minutes=9)), "region": "ap-northeast-1", "resources": [],
+         "detail": {"actionType": "successfulLogin" if login.counts else "none", "loginTime": zulu(login.at),
+                    "directoryId": f"domain/{login.product}", "workspaceId": machine(login)}}
+        for login in logins
+    ])  # fmt: skip
+
+
+def inventory(logins: Sequence[Login]) -> str:
+    """Whose machines they are."""
+    owners = ((machine(login), login.name.partition("\\")[2]) for login in logins)
+    return "WorkspaceId,UserName\n" + "".join(f'{each},"{owner}"\n' for each, owner in owners)
+
+
+def machine(login: Login) -> str:
+    return f"ws-{login.number:09}"
 
 
 def secure_browser(logins: Sequence[Login]) -> str:

@@ -213,7 +213,7 @@ class TwoMonths:
         broker, number = BROKERS[source], len(self.logins)
         spelled = name or self._spelled(person.names[broker.spelling])
         product = self.dice.choice(list(broker.products))
-        late = self.dice.random() < 0.1
+        late = month == SEPTEMBER and self.dice.random() < 0.15
         self.logins.append(Login(number, month, source, product, at, person, spelled, counts, begun, late))
 
     def _spelled(self, name: str) -> str:

@@ -22,6 +22,10 @@ from tests.sources.people import BROKERS, DESK, INSTANCES, OCTOBER, REGULAR, A, 
 READ = {"/citrix/1": "citrix", "/avd/1": "avd", "/horizon/1": "horizon", "/guacamole/1": "guacamole"}
 PUSHED = {"/workspaces/1": "workspaces", "/secure-browser/1": "secure-browser", "/windows/1": "windows",
           "/sshd/1": "sshd", "/vpn/1": "map"}  # fmt: skip
+WRITE: dict[str, Callable[[Sequence[Login]], str]] = {
+    "workspaces": brokers.workspaces, "secure-browser": brokers.secure_browser, "windows": brokers.windows,
+    "sshd": brokers.sshd, "map": brokers.vpn,
+}  # fmt: skip
 
 
 class Provider:
@@ -52,16 +56,13 @@ class Provider:
         """`rollcall push` and what follows it: of each source two files that overlap, and the first of them again."""
         for source, kind in PUSHED.items():
             logins = self.months.of(source, month)
-            for n, some in enumerate((logins[: len(logins) * 2 // 3], logins[len(logins) // 3:])):
-                first = [str(self._file(f"{kind}-{month}-{n}", *self._written(kind, some))), *self._options(source)]
-                yield first
-                if n == 0:
-                    yield first
+            some = logins[: len(logins) * 2 // 3], logins[len(logins) // 3:]
+            files = [self._file(f"{kind}-{month}-{n}", WRITE[kind](each)) for n, each in enumerate(some)]
+            yield [*files, files[0], *self._options(source, logins)]
         for day, states in self.months.instances[month].items():
-            file = self._file(f"adc-{day}.csv", brokers.instances(states))
-            yield [str(file), "--format", "instances", "--date", str(day), "--zone", "Asia/Tokyo",
-                   "--source", INSTANCES, "--columns", "instance=Name,product=Type,state=State",
-                   "--policy", "active=Up"]  # fmt: skip
+            yield [self._file(f"adc-{day}.csv", brokers.instances(states)), "--format", "instances",
+                   "--date", str(day), "--zone", "Asia/Tokyo", "--source", INSTANCES, "--policy", "active=Up",
+                   "--columns", "instance=Name,product=Type,state=State"]  # fmt: skip
 
     def send_syslog(self, month: date, port: int) -> None:
         """Every third line twice."""
@@ -130,29 +131,20 @@ class Provider:
             bounds = {"from_month": "2026-10"} if month == OCTOBER else {"to_month": "2026-10"}
             yield {"tenant": person.tenant, "same": [DESK, person.names["upn"]], "reason": "handed over", **bounds}
 
-    def _written(self, kind: str, logins: Sequence[Login]) -> tuple[str, ...]:
-        """The file's text, and the inventory's where there is one."""
-        write: dict[str, Callable[[Sequence[Login]], str]] = {
-            "secure-browser": brokers.secure_browser, "windows": brokers.windows, "sshd": brokers.sshd,
-            "map": brokers.vpn,
-        }  # fmt: skip
-        return brokers.workspaces(logins) if kind == "workspaces" else (write[kind](logins),)
-
-    def _options(self, source: str) -> list[str]:
+    def _options(self, source: str, logins: Sequence[Login]) -> list[str]:
         kind = PUSHED[source]
         if kind == "map":
-            return ["--map", str(self._file("vpn.yaml", brokers.VPN_MAP))]
-        extra = {
-            "workspaces": ["--inventory", str(self.folder / "inventory.csv"), "--policy", "domain=CORP-A"],
-        }  # fmt: skip
-        return ["--format", kind, "--source", source, *extra.get(kind, [])]
+            return ["--map", self._file("vpn.yaml", brokers.VPN_MAP)]
+        extra = []
+        if kind == "workspaces":
+            inventory = self._file("inventory.csv", brokers.inventory(logins))
+            extra = ["--inventory", inventory, "--policy", "domain=CORP-A"]
+        return ["--format", kind, "--source", source, *extra]
 
-    def _file(self, name: str, text: str, inventory: str = "") -> Path:
+    def _file(self, name: str, text: str) -> str:
         file = self.folder / name
         file.write_text(text, "utf-8")
-        if inventory:
-            (self.folder / "inventory.csv").write_text(inventory, "utf-8")
-        return file
+        return str(file)
 
     @contextmanager
     def _database(self, name: str) -> Iterator[Connection]:
