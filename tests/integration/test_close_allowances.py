@@ -279,4 +279,5 @@ def test_explain_shows_who_counts_and_who_is_left_out_and_who_they_are(world: Wo
 
     assert shown() == {("03", "", None)}
     assert shown(everybody=True) == {("03", "", None), ("03", "excluded:administration", None)}
-    assert shown(everybody=True, names=Asker("tester", "a test")) == {("03", "", "bob"), ("03", "excluded:administration", "adm-1")}
+    asker = Asker("tester", "a test")
+    assert shown(everybody=True, names=asker) == {("03", "", "bob"), ("03", "excluded:administration", "adm-1")}
