@@ -49,6 +49,12 @@ def push(
     settings = load_settings()
     if unknown := [file for file in files if file.startswith("--")]:  # the hyphen is let through for standard input
         raise ConfigurationError(f"Unknown option: {unknown[0]}; `rollcall push --help` tells more")
+    table = next((file for file in files if file.lower().endswith((".csv", ".csv.gz"))), None)
+    if table is not None and format is None and map is None and not raw:
+        raise ConfigurationError(
+            f"{table}: name its columns (--format csv --columns time=…,subject=…), its broker's format, or a --map; "
+            f"see docs/sources"
+        )
     options = SourceOptions(
         format or ("map" if map else "cloudevents"), _columns(columns), tenant, sku, source, zone, year, raw,
         parse_login_map(read_text(map), os.path.basename(map)) if map else None, policies(policy),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from console.output import Format, show
+from console.output import Format, show, tell
 from console.push import policies
 from console.source_jobs import (
     SECRET,
@@ -60,6 +60,8 @@ def check(
         job = job_of_line(name, url, "", secret_file, given)
     found = look(job, settings)
     show(format, ("what", "product or reason", "number"), found)
+    if not found:
+        tell("it answers, and has nothing of the last day; `rollcall source run` reads as far back as --since says")
     return 1 if any(what == "refused" for what, _, _ in found) else 0
 
 

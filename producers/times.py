@@ -27,7 +27,10 @@ def read_time(text: str, zone: ZoneInfo | None) -> str:
     """
     match = _TIME.fullmatch(text.strip())
     if match is None:
-        raise Refusal("bad_time", "time: write it as 2026-10-31T23:59:59+09:00 or 2026-10-31 23:59:59")
+        raise Refusal(
+            "bad_time",
+            "time: write it as 2026-10-31T23:59:59+09:00 or 2026-10-31 23:59:59; a --map reads other forms",
+        )
     day, clock, utc, hours, minutes = match.groups()
     clock = clock.replace(",", ".") if len(clock) > 5 else f"{clock}:00"
     if utc or hours:

@@ -41,7 +41,10 @@ class Token:
                 redirect=False,
             )  # fmt: skip
         except HTTPError as error:
-            raise OutOfReach(f"{self.url} gives no token ({type(error).__name__}); start again later") from None
+            raise OutOfReach(
+                f"{self.url} gives no token ({type(error).__name__}); see that this machine reaches it, or start again "
+                f"later"
+            ) from None
         if answer.status >= 500 or answer.status == 429:
             raise OutOfReach(f"{self.url} gives no token ({answer.status}); start again later")
         try:

@@ -60,7 +60,7 @@ class CsvSource:
         if missing := [member for member in ("time", "subject") if member not in columns]:
             raise ConfigurationError(
                 f"--format csv needs to know which column is the {' and the '.join(missing)}: "
-                f"--columns id=…,time=…,subject=…"
+                f"--columns time=…,subject=…, names of its header or numbers from 1"
             )
         if options.sku is None and not {"sku", "product"} & set(columns):
             raise ConfigurationError("what was logged in to? Give --sku, or a column: --columns …,sku=… or product=…")

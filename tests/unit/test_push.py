@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from console.main import main
 from infra.errors import ConfigurationError, OutOfReach
 from producers.client import Deliveries
 from producers.push import FileReport, Progress, PushReport, push
@@ -243,3 +244,10 @@ def test_a_folder_for_rejects_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(ConfigurationError, match="ROLLCALL_HOME"):
         run(tmp_path / "home" / "rejects", "-", stdin=b"bad")
+
+
+def test_a_table_is_not_taken_for_events(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["push", "vpn.csv", "--sku", "DAAS"])
+    assert ended.value.code == 2
+    assert "vpn.csv: name its columns" in capsys.readouterr().err
