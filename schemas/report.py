@@ -212,7 +212,9 @@ class Report(_Value):
     total: Quantities
     adjustments: list[Adjustment] = []
     set_aside: list[SetAside] = []
-    sources: list[SourceSeen] = []
+    sources: list[SourceSeen] = Field(
+        [], exclude_if=lambda sources: not sources, description="left out where none is declared"
+    )
     findings: list[Finding] = []
     correction: Correction | None = None
 

@@ -93,6 +93,7 @@ def test_the_same_basis_in_any_order_gives_the_same_bytes(
     again = report(of=held, adjustments=adjustments, history=before, **parts_of(subjects))
     assert made.to_json() == again.to_json()
     assert Report.model_validate_json(made.to_json()) == made
+    assert b'"sources":' not in made.to_json(), "a report of before there were any keeps its SHA-256"
 
 
 def test_it_says_whose_it_is_and_what_it_was_made_from() -> None:
