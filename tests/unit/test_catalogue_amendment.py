@@ -40,6 +40,8 @@ exclusions:
   - {tenant: a, pattern: adm*, reason: administration, valid_from: 2025-02-10}
 free_users:
   - {tenant: b, subject: x, reason: own-staff}
+aliases:
+  - {tenant: a, same: [old@a.example, new@a.example], reason: renamed}
 """
 SEALED = [(date(2025, m, 1), agreement) for m in (1, 2, 3) for agreement in ("jp-1", "jp")]
 """nl has no sealed month; jp is what jp-1 does not cover: tenant b."""
@@ -86,6 +88,12 @@ ALLOWED = {
         ("exclusions:\n", "exclusions:\n  - {tenant: a, subject: y, skus: [N], reason: evaluation}\n")
     ],
     "a trial whose sealed days stay": [("start: 2025-03-20}", "start: 2025-03-20, days: 14}")],
+    "an alias ended later": [("reason: renamed", "reason: renamed, to_month: 2025-04")],
+    "an alias from the open months on, and a policy": [
+        ("aliases:\n", "aliases:\n  - {tenant: a, same: [p, q], from_month: 2025-04, reason: r}\n"),
+        ("{id: a, name: A}", "{id: a, name: A, alias_policy: {identities: apply, from_month: 2025-04}}"),
+    ],
+    "another spelling of an alias": [("new@a.example]", "NEW@a.example]"), ("reason: renamed", "reason: told")],
     "another order": [("trials:\n  - {tenant: a, sku: S, start: 2025-03-20}\n", ""),
                       ("free_users:\n", "trials:\n  - {sku: S, tenant: a, start: 2025-03-20}\nfree_users:\n")],
 }  # fmt: skip
@@ -136,6 +144,27 @@ REFUSED = {
     "another reason": (
         [("reason: administration", "reason: evaluation")],
         ["jp-1 2025-02 to 2025-03 is sealed, and exclusion"],
+    ),
+    "an alias ended too early": ([("reason: renamed", "reason: renamed, to_month: 2025-03")], [
+        "jp-1 2025-03 is sealed, and the alias of 'new@a.example', 'old@a.example' of a is gone there: put it back, "
+        "ended with to_month: 2025-04",
+    ]),
+    "an alias of sealed months": (
+        [("aliases:\n", "aliases:\n  - {tenant: a, same: [p, q], from_month: 2025-02, reason: r}\n")],
+        ["jp-1 2025-02 to 2025-03 is sealed, and the alias of 'p', 'q' of a is new there: let it begin with "
+         "from_month: 2025-04"],
+    ),
+    "one more name of a person": ([("new@a.example]", "new@a.example, third]")], [
+        "the alias of 'new@a.example', 'old@a.example' of a is gone",
+        "the alias of 'new@a.example', 'old@a.example', 'third' of a is new",
+    ]),
+    "events that are to merge in sealed months": (
+        [("{id: a, name: A}", "{id: a, name: A, alias_policy: {identities: apply, from_month: 2025-03}}")],
+        ["jp-1 2025-03 is sealed, and the alias policy of a is new there: let it begin with from_month: 2025-04"],
+    ),
+    "whom an exclusion hits": (
+        [("aliases:\n", "exclusions_hit: identity\naliases:\n")],
+        ["jp-1 2025-01 to 2025-03 is sealed, and", "leave it as it was: it holds for every month"],
     ),
     "a free user of what no agreement covers": ([("subject: x", "subject: y")], [
         "jp 2025-01 to 2025-03 is sealed, and free user 'x' of b is gone there",
