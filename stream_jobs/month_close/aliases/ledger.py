@@ -37,7 +37,7 @@ class Act(NamedTuple):
     why: str
     actor: str
     at: datetime
-    """UTC, milliseconds."""
+    """UTC; stored in milliseconds."""
     number: int = 0
     """From 1 on; 0 before it is stored."""
 
@@ -52,7 +52,7 @@ def append(client: Client, acts: Sequence[Act]) -> list[Act]:
         return []
     for _ in range(_TRIES):
         [[last]] = client.query("SELECT max(number) FROM alias_ledger").result_rows
-        numbered = [act._replace(number=last + i) for i, act in enumerate(acts, start=1)]
+        numbered = [_stored(act, last + i) for i, act in enumerate(acts, start=1)]
         rows = [[a.number, a.act, a.tenant, *a.link, *a[3:9]] for a in numbered]
         client.insert(
             "alias_ledger", rows, column_names=_COLUMNS,
@@ -80,6 +80,10 @@ def open_proposals(found: Sequence[Act]) -> list[Act]:
             for decided in [other for other in mine if overlap(months, other)]:
                 del mine[decided]
     return sorted((act for mine in waiting.values() for act in mine.values()), key=lambda act: act.number)
+
+
+def _stored(act: Act, number: int) -> Act:
+    return act._replace(number=number, at=act.at.replace(microsecond=act.at.microsecond // 1000 * 1000))
 
 
 def _read(client: Client, condition: str, **parameters: object) -> list[Act]:
