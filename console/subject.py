@@ -47,6 +47,10 @@ def erase(tenant: Tenant, name: Name, /, *, reason: Annotated[str, Parameter(hel
         ("erased again" if done.before else "erased") + f": {done.names} stored names taken out; no worker, rebuild or "
         "replay stores it again; counts and seals are as they were"
     )
+    tell(
+        "exclusions and free users with the exact name find the person as before; a pattern (`adm-*`) finds no erased "
+        "name: where one left the person out, the next close counts them, unless an entry with the exact name is added"
+    )
     for place in done.kept:
         until = f"until {place.until:%Y-%m-%d} at the latest" if place.until else "until it is taken out"
         tell(f"still there: {place.where}, {until} ({place.what})")

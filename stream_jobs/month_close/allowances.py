@@ -35,6 +35,8 @@ class Allowance:
     name: str | None = None
     pattern: str | None = None
     """RE2, of the whole canonical name."""
+    subject: bytes | None = None
+    """The name's pseudonym, where the name itself may be erased."""
 
     @property
     def stored(self) -> str:

@@ -24,6 +24,7 @@ from stream_jobs.month_close.barrier import Tell, Waiting, pass_barrier
 from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.count import rows_by_cell
 from stream_jobs.month_close.drain import drain as run_worker
+from stream_jobs.month_close.erased_names import erased_names
 from stream_jobs.month_close.left_out import names_readable
 from stream_jobs.month_close.over import unfinished
 from stream_jobs.month_close.places import Ground
@@ -74,7 +75,8 @@ def _seal_all(
     rows, closed = rows_of(client, month, ground.number, aliases), {seal.agreement for seal in seals(client, month)}
     if rows.generation != ground.generation:
         return None
-    scopes = scopes_of(versions, version, month, rows_by_cell(client, rows), closed)
+    erased = erased_names(settings, client)
+    scopes = scopes_of(versions, version, month, rows_by_cell(client, rows), closed, erased)
     if wanted is not None:
         scopes = [scope for scope in scopes if scope.id == wanted]
     if not scopes:

@@ -21,6 +21,7 @@ from schemas.settings import Settings
 from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.count import IN_ORDER, SUBJECTS, cells_of, read_cells, rows_by_cell
 from stream_jobs.month_close.digest import seal_digest
+from stream_jobs.month_close.erased_names import Erased, erased_names
 from stream_jobs.month_close.rows import Rows, rows_of
 from stream_jobs.month_close.scope import Cell, Scope, scopes_of
 from stream_jobs.month_close.seal import seals
@@ -80,17 +81,18 @@ def compare(settings: Settings, client: Client, month: date, rebuilt: Generation
     """
     with explained(settings.clickhouse):
         newest = {seal.agreement: seal for seal in seals(client, month)}
-        found = [_with_seal(client, seal, rebuilt) for seal in newest.values()]
+        erased = erased_names(settings, client)
+        found = [_with_seal(client, seal, rebuilt, erased) for seal in newest.values()]
         found += _without_seal(client, month, rebuilt, newest)
         return sorted(found, key=lambda comparison: comparison.agreement)
 
 
-def _with_seal(client: Client, seal: Seal, generation: Generation) -> Comparison:
+def _with_seal(client: Client, seal: Seal, generation: Generation, erased: Erased) -> Comparison:
     rows = Rows(seal.month, generation.table, generation.number, seal.close_number, seal.alias_versions)
     by_cell = rows_by_cell(client, rows)
     scopes = scopes_of(
         stored_versions(client), max(generation.catalogue_version, seal.catalogue_version), seal.month, by_cell,
-        {seal.agreement},
+        {seal.agreement}, erased,
     )  # fmt: skip
     scope = next(scope for scope in scopes if scope.id == seal.agreement)
     parameters = {"month": seal.month, "agreement": seal.agreement, "number": seal.close_number}

@@ -1,4 +1,7 @@
-"""Which subjects an agreement's allowances leave out, found by ClickHouse: names are compared there, never fetched."""
+"""Which subjects an agreement's allowances leave out, found by ClickHouse: names are compared there, never fetched.
+
+A name that was erased is found by its pseudonym (erased_names.py).
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,10 @@ _BY_NAME = (
     " toUInt32(one.3) AS entry FROM (SELECT arrayJoin(%(named)s) AS one)) AS e USING (tenant, name)"
     " WHERE tenant IN %(named_tenants)s"
 )
+_BY_PSEUDONYM = (
+    "SELECT one.1 AS tenant, toFixedString(unhex(one.2), 16) AS subject, toUInt32(one.3) AS entry"
+    " FROM (SELECT arrayJoin(%(hashed)s) AS one)"
+)
 _BY_PATTERN = (
     "SELECT tenant, subject, toUInt32({entry}) AS entry FROM known_names"
     " WHERE tenant = %(tenant_{entry})s AND match(name, %(pattern_{entry})s)"
@@ -78,9 +85,11 @@ def left_out_query(rows: Rows, scope: Scope, portion: Portion) -> tuple[str, dic
     numbered = list(enumerate(entries, start=1))
     trials = [(e.tenant, sku, i) for i, e in numbered if _everybody(e) for sku in e.skus]
     named = [(e.tenant, e.name, i) for i, e in numbered if e.name is not None]
+    hashed = [(e.tenant, e.subject.hex(), i) for i, e in numbered if e.subject is not None]
     patterns = [(i, e) for i, e in numbered if e.pattern is not None]
     selected = f"{rows.source} AND {scope.condition}{portion.condition}"
-    names = " UNION ALL ".join([*([_BY_NAME] if named else []), *(_BY_PATTERN.format(entry=i) for i, _ in patterns)])
+    exact = ([_BY_NAME] if named else []) + ([_BY_PSEUDONYM] if hashed else [])
+    names = " UNION ALL ".join([*exact, *(_BY_PATTERN.format(entry=i) for i, _ in patterns)])
     found = [_NAMED.format(rows=selected, names=rows.standing(names, ", n.entry AS entry"))] if names else []
     found += [_EVERYBODY.format(rows=selected)] if trials else []
     parameters: dict[str, Any] = {
@@ -88,7 +97,7 @@ def left_out_query(rows: Rows, scope: Scope, portion: Portion) -> tuple[str, dic
         "reasons": [e.stored for e in entries], "days": [e.days for e in entries],
         "every_sku": [int(not e.skus) for e in entries], "entry_skus": [list(e.skus) or [""] for e in entries],
         "trials": trials, "trial_cells": sorted({(tenant, sku) for tenant, sku, _ in trials}),
-        "named": named, "named_tenants": sorted({tenant for tenant, _, _ in named}),
+        "hashed": hashed, "named": named, "named_tenants": sorted({tenant for tenant, _, _ in named}),
     }  # fmt: skip
     for i, entry in patterns:
         parameters |= {f"tenant_{i}": entry.tenant, f"pattern_{i}": entry.pattern}

@@ -17,6 +17,7 @@ from schemas.aliases import ExclusionsHit
 from schemas.calendar import month_name
 from stream_jobs.month_close.agreements import Tenants, contracts_in, covers_in
 from stream_jobs.month_close.allowances import Allowance, allowances_in
+from stream_jobs.month_close.erased_names import Erased, nobody
 from stream_jobs.month_close.portions import MOST_ROWS, Portion, portions
 from stream_jobs.month_close.rows import Rows
 from stream_jobs.month_close.versions import Versions
@@ -86,13 +87,14 @@ class Scope:
 
 
 def scopes_of(
-    versions: Versions, version: int, month: date, rows: Mapping[Cell, int], closed: Iterable[str]
-) -> list[Scope]:
+    versions: Versions, version: int, month: date, rows: Mapping[Cell, int], closed: Iterable[str],
+    erased: Erased = nobody,
+) -> list[Scope]:  # fmt: skip
     """That of every agreement that has to report the month, in order of their ids.
 
     Those are the agreements of the catalogue's `version`, the owners of the `rows` (by tenant and SKU, how
     many the month has), and the agreements that `closed` the month before: if their rows went elsewhere, they owe a
-    revision without them.
+    revision without them. `erased` finds whom entries name though the name is stored no longer.
     Raises CheckFailed when a SKU or an agreement is in no version.
     """
     owned = versions.skus({sku for _, sku in rows}, version)
@@ -123,8 +125,15 @@ def scopes_of(
             Scope(
                 id, versions.with_programme(programme, version).programmes[programme].time_zone,
                 cover(programme).get(id, Tenants(frozenset())), cells, {sku: owned[sku].unit for _, sku in cells},
-                allowances_in(versions.at(version), programme, month, {tenant for tenant, _ in cells}),
+                _named(allowances_in(versions.at(version), programme, month, {t for t, _ in cells}), month, erased),
                 versions.at(version).exclusions_hit,
             )
         )  # fmt: skip
     return found
+
+
+def _named(entries: Iterable[Allowance], month: date, erased: Erased) -> tuple[Allowance, ...]:
+    return tuple(
+        entry if entry.name is None else replace(entry, subject=erased(entry.tenant, entry.name, month))
+        for entry in entries
+    )

@@ -17,8 +17,11 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from infra import catalogue as stored
+from infra import erasures
 from infra.clickhouse.client import connect
 from infra.lookups import Asker
+from infra.pseudonyms import MonthlyPseudonyms
+from infra.secrets import pseudonym_keys
 from schemas.catalogue import parse_catalogue
 from schemas.close import Seal
 from schemas.identity import canonical
@@ -26,6 +29,7 @@ from schemas.settings import Settings
 from stream_jobs.month_close.catalogues import stored_versions
 from stream_jobs.month_close.count import rows_by_cell
 from stream_jobs.month_close.digest import cell_digest
+from stream_jobs.month_close.erased_names import erased_names
 from stream_jobs.month_close.explain import explain
 from stream_jobs.month_close.places import Ground
 from stream_jobs.month_close.rows import rows_of
@@ -105,7 +109,8 @@ class World:
 
     def scope(self, rows: Any) -> Scope:
         versions = stored_versions(self.client)
-        [scope] = scopes_of(versions, versions.newest or 0, OCTOBER, rows_by_cell(self.client, rows), [])
+        erased, cells = erased_names(self.settings, self.client), rows_by_cell(self.client, rows)
+        [scope] = scopes_of(versions, versions.newest or 0, OCTOBER, cells, [], erased)
         return scope
 
     def close(self) -> Seal:
@@ -234,6 +239,36 @@ def test_whom_a_seal_left_out_is_looked_at_again_though_the_rows_are_merged(worl
     assert changed() == {("csp", OCTOBER): "somebody whom close 1 left out has logged in on another day"}
     world.close()
     assert changed() == {}
+
+
+def test_an_erasure_changes_no_count(world: World) -> None:
+    """Of people whom entries name exactly: each by an entry that no pattern would stand in for with the same reason."""
+    hashed = MonthlyPseudonyms(pseudonym_keys(world.settings)).at(OCTOBER)
+    people = [("a", "ünal", 6), ("b", "Adm-1", 12), ("a", "bob", 6)]
+    subjects = [hashed.of(tenant, name) for tenant, name, _ in people]
+    names = [[tenant, subject, name] for (tenant, name, _), subject in zip(people, subjects, strict=True)]
+    world.client.insert("subject_names", names, column_names=["tenant", "subject", "name"])
+    rows = [
+        [OCTOBER, tenant, "S1", subject, (datetime(2026, 10, day, 12, tzinfo=UTC), "/s", name), 1 << day, 0]
+        for (tenant, name, day), subject in zip(people, subjects, strict=True)
+    ]
+    columns = ["month", "tenant", "sku", "subject", "first_event", "active_days", "recorded_in"]
+    world.client.insert("active_users", rows, column_names=columns)
+    before = world.close()
+    left_out = [(o.tenant, o.kind, o.reason, o.subjects) for o in before.left_out]
+    assert left_out == [("a", "excluded", "own-testing", 1), ("b", "free", "own-staff", 1)]
+    for (tenant, _, _), subject in zip(people, subjects, strict=True):
+        erasures.store(world.client, tenant, [subject], "tester", "a test")
+    assert erasures.sweep(world.client, world.settings.clickhouse) == 3
+    after = world.close()
+    assert (after.revision, after.digest, after.left_out) == (1, before.digest, before.left_out)
+    erased = erased_names(world.settings, world.client)
+    assert changed_since(world.client, stored_versions(world.client), seal_heads(world.client), erased) == {}
+    world.apply(CATALOGUE.replace("subject: Ünal", "subject: Bob"))  # an erased person is named later
+    third = world.close()
+    assert (third.revision, [(o.tenant, o.reason) for o in third.left_out]) == (
+        2, [("a", "own-testing"), ("b", "own-staff")]
+    ), "bob by his name; of ünal only a pattern is left, which finds nobody"
 
 
 def test_another_reason_is_another_revision_and_the_same_is_the_same(world: World) -> None:

@@ -62,7 +62,7 @@ class Books:
             case _:
                 return [Notified(kind="reminder", key=notice_key(step.kind, step.mark), to=["x"])]
 
-    def _read(self, client: object) -> Picture:
+    def _read(self, client: object, erased: object) -> Picture:
         self.reads += 1
         lives = {}
         for id, acts in self.acts.items():

@@ -17,6 +17,7 @@ from stream_jobs.month_close.aliases.resolve import held_in
 from stream_jobs.month_close.allowances import allowances_in, days_covered
 from stream_jobs.month_close.count import cells_of, rows_by_cell
 from stream_jobs.month_close.digest import seal_digest
+from stream_jobs.month_close.erased_names import Erased, nobody
 from stream_jobs.month_close.left_out import left_out_before
 from stream_jobs.month_close.rows import Rows, rows_of
 from stream_jobs.month_close.scope import Scope, scopes_of
@@ -53,15 +54,20 @@ def seal_heads(client: Client) -> dict[Key, SealHead]:
     }
 
 
-def changed_since(client: Client, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
-    """Why sealed months would be counted otherwise now, in the operator's words; nothing of those that would not."""
+def changed_since(
+    client: Client, versions: Versions, heads: Mapping[Key, SealHead], erased: Erased = nobody
+) -> dict[Key, str]:
+    """Why sealed months would be counted otherwise now, in the operator's words; nothing of those that would not.
+
+    `erased` finds whom the catalogue names though the name is stored no longer, as a close does.
+    """
     known = generations(client)
-    found = _behind(client, known[-1].table, versions, heads) | _rebuilt(client, known, versions, heads)
-    return _by_aliases(client, versions, heads, found)
+    found = _behind(client, known[-1].table, versions, heads, erased) | _rebuilt(client, known, versions, heads, erased)
+    return _by_aliases(client, versions, heads, found, erased)
 
 
 def _by_aliases(
-    client: Client, versions: Versions, heads: Mapping[Key, SealHead], found: dict[Key, str]
+    client: Client, versions: Versions, heads: Mapping[Key, SealHead], found: dict[Key, str], erased: Erased
 ) -> dict[Key, str]:
     """What is `found`, judged by the aliases that hold now: another name of somebody who is counted changes nothing."""
     held = held_in(client, sorted({month for _, month in heads}))
@@ -70,7 +76,7 @@ def _by_aliases(
         now = held[key[1]]
         if (key in found and now) or (key not in found and _others(client, versions, key, head, now)):
             said.pop(key, None)
-            if _counted_otherwise(client, versions, *key):
+            if _counted_otherwise(client, versions, erased, *key):
                 said[key] = found.get(key, f"other names are of one person than at close {head.close_number}")
     return said
 
@@ -79,12 +85,12 @@ def _others(client: Client, versions: Versions, key: Key, head: SealHead, now: M
     """Whether others hold for the agreement's tenants than for its newest seal."""
     if now == head.aliases:
         return False
-    tenants = {tenant for tenant, _ in _now(client, versions, *key)[2].rows}
+    tenants = {tenant for tenant, _ in _now(client, versions, nobody, *key)[2].rows}
     return {tenant: version for tenant, version in now.items() if tenant in tenants} != head.aliases
 
 
 def _rebuilt(
-    client: Client, known: list[Generation], versions: Versions, heads: Mapping[Key, SealHead]
+    client: Client, known: list[Generation], versions: Versions, heads: Mapping[Key, SealHead], erased: Erased
 ) -> dict[Key, str]:
     """Months that a later generation was made for and that are counted otherwise by it.
 
@@ -95,10 +101,12 @@ def _rebuilt(
         for one in known for key, head in heads.items()
         if key[1] == one.month and one.number > head.generation
     }  # fmt: skip
-    return {key: said for key, said in found.items() if _counted_otherwise(client, versions, *key)}
+    return {key: said for key, said in found.items() if _counted_otherwise(client, versions, erased, *key)}
 
 
-def _behind(client: Client, table: str, versions: Versions, heads: Mapping[Key, SealHead]) -> dict[Key, str]:
+def _behind(
+    client: Client, table: str, versions: Versions, heads: Mapping[Key, SealHead], erased: Erased
+) -> dict[Key, str]:
     """Why sealed months would be counted otherwise, by what the table has from behind their seals.
 
     Subjects that are known only from there, of which only those with a row from behind the month's first seal are
@@ -129,7 +137,7 @@ def _behind(client: Client, table: str, versions: Versions, heads: Mapping[Key, 
     said = {key: f"{n} subjects were recorded behind close {heads[key].close_number}" for key, n in behind.items()}
     for key, head in heads.items():
         if key not in said and head.left_out and _by_days(versions, *key) and _left_out_otherwise(
-            client, versions, *key
+            client, versions, erased, *key
         ):
             said[key] = f"somebody whom close {head.close_number} left out has logged in on another day"
     return said
@@ -145,23 +153,23 @@ def _by_days(versions: Versions, agreement: str, month: date) -> bool:
     return any(entry.days != days_covered((None, None), month) for entry in entries)
 
 
-def _left_out_otherwise(client: Client, versions: Versions, agreement: str, month: date) -> bool:
+def _left_out_otherwise(client: Client, versions: Versions, erased: Erased, agreement: str, month: date) -> bool:
     """Whether the allowances leave out others now than in the newest seal."""
-    seal, rows, scope = _now(client, versions, agreement, month)
+    seal, rows, scope = _now(client, versions, erased, agreement, month)
     return left_out_before(client, rows, scope) != seal.left_out
 
 
-def _counted_otherwise(client: Client, versions: Versions, agreement: str, month: date) -> bool:
+def _counted_otherwise(client: Client, versions: Versions, erased: Erased, agreement: str, month: date) -> bool:
     """Whether the table in force gives another set than the newest seal's: all of the month is read for it."""
-    seal, rows, scope = _now(client, versions, agreement, month)
+    seal, rows, scope = _now(client, versions, erased, agreement, month)
     return seal_digest(cells_of(client, rows, scope)) != seal.digest or (
         left_out_before(client, rows, scope) != seal.left_out
     )
 
 
-def _now(client: Client, versions: Versions, agreement: str, month: date) -> tuple[Seal, Rows, Scope]:
+def _now(client: Client, versions: Versions, erased: Erased, agreement: str, month: date) -> tuple[Seal, Rows, Scope]:
     """The agreement's newest seal, and what a close would count now, by the newest catalogue."""
     seal, rows = seals(client, month, agreement)[-1], rows_of(client, month)
     cells, newest = rows_by_cell(client, rows), versions.newest or seal.catalogue_version
-    scopes = scopes_of(versions, newest, month, cells, [agreement])
+    scopes = scopes_of(versions, newest, month, cells, [agreement], erased)
     return seal, rows, next(scope for scope in scopes if scope.id == agreement)

@@ -16,6 +16,7 @@ from infra.generation import in_force
 from schemas.catalogue import Catalogue
 from stream_jobs.month_close.agreements import agreement_covering, begins, contracts_in
 from stream_jobs.month_close.catalogues import stored_versions
+from stream_jobs.month_close.erased_names import Erased, nobody
 from stream_jobs.month_close.report.ledger import read_lives
 from stream_jobs.month_close.report.life import Life
 from stream_jobs.month_close.unattended.behind import Key, SealHead, changed_since, seal_heads
@@ -55,14 +56,17 @@ class Picture:
         return replace(matter, seal=seal.revision, sealed_at=seal.sealed_at, changed=self.changed.get(key, ""))
 
 
-def read(client: Client) -> Picture:
-    """Raises ConfigurationError before the first `migrate`, CheckFailed when something of it does not agree."""
+def read(client: Client, erased: Erased = nobody) -> Picture:
+    """`erased` as for `changed_since`.
+
+    Raises ConfigurationError before the first `migrate`, CheckFailed when something of it does not agree.
+    """
     versions = stored_versions(client)
     if versions.newest is None:
         raise ConfigurationError("no catalogue is stored: `rollcall migrate` stores the first version")
     catalogue = versions.at(versions.newest)
     heads = seal_heads(client)
-    changed = changed_since(client, versions, heads)
+    changed = changed_since(client, versions, heads, erased)
     lives = read_lives(client)
     strays, troubles = _strays(versions, versions.newest, {*lives, *changed}, lives)
     calendar = Calendar(catalogue, _loose(client, catalogue, versions))

@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from infra.clickhouse.client import explained
 from infra.errors import OutOfReach, RollcallError
 from schemas.settings import Settings
+from stream_jobs.month_close.erased_names import erased_names
 from stream_jobs.month_close.unattended.outcome import Outcome, Said
 from stream_jobs.month_close.unattended.picture import Picture, read
 from stream_jobs.month_close.unattended.plan import NOTICES, Matter, Step, notice_key
@@ -122,7 +123,7 @@ class MonthEnd:
     def _seen(self) -> Picture:
         if self._picture is None:
             with explained(self._settings.clickhouse):
-                self._picture = read(self._client)
+                self._picture = read(self._client, erased_names(self._settings, self._client))
         return self._picture
 
 
