@@ -113,7 +113,7 @@ def explain(
     reason: Annotated[str, Parameter(help="why names are looked at; kept with it")] = "",
     format: Format = "table",
 ) -> None:  # fmt: skip
-    """Show who is behind a number: the counted subjects (pseudonyms), each with its first login."""
+    """Show who is behind a number: the counted subjects (pseudonyms), each with its first login (UTC)."""
     explanation = explain_cell(
         load_settings(), month_of(month), tenant, sku, subject, everybody=all,
         names=Asker(account(), "explain", reason) if names else None,

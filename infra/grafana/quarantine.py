@@ -79,6 +79,12 @@ QUARANTINE: Final = Dashboard(
             f"FROM quarantine_by_reason\nWHERE {OF_MONTH}\nGROUP BY source\n"
             "ORDER BY waiting DESC, source\nLIMIT 100",
         ),
+        table(
+            "Silent sources", "Those with a rhythm first; nights and weekends are in the hours.",
+            "SELECT source, kind, last_event, round(gap_seconds / 3600, 1) AS silent_hours,\n"
+            "    round(silent_after / 3600, 1) AS allowed_hours, last_report, complete_to, error\nFROM sources\n"
+            "ORDER BY silent_after = 0, gap_seconds DESC NULLS FIRST, source\nLIMIT 100",
+        ),
         bars(
             "Waiting, by month", "Twelve months: what is left of a closed month is a finding of its report.",
             "SELECT formatDateTime(month, '%Y-%m') AS month_name, sum(events) AS events\nFROM quarantine_by_reason\n"

@@ -128,7 +128,7 @@ def test_a_server_out_of_reach_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -
     assert (outcome.exit, len(outcome.failed)) == (3, 2)
     assert json.loads(outcome.line())["exit"] == 3
 
-    def unreachable(client: object) -> Picture:
+    def unreachable(client: object, erased: object) -> Picture:
         raise OutOfReach("ClickHouse does not answer")
 
     monkeypatch.setattr(run, "read", unreachable)
