@@ -68,7 +68,9 @@ def test_every_panel_answers(world: World) -> None:
         scrape(series, generate_latest(made).decode(), time, job="rollcall-month", instance="m")
     about = [asked for asked in (*promql(), *watched()) if asked.of_the_month]
     assert len(about) >= 15
-    assert {str(asked) for asked in about if not series.ask(asked.query, 60.0)} == {"alerts: RollcallReportRejected"}
+    assert {str(asked) for asked in about if not series.ask(asked.query, 60.0)} == {
+        "alerts: RollcallReportRejected", "alerts: RollcallSourceSilent",
+    }  # fmt: skip
 
     world.client.insert(
         "generations", [[2, "active_users", OCTOBER, "wrong SKU", "alice"]],
