@@ -214,7 +214,7 @@ def test_people_that_a_catalogue_names_are_withheld_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("revision", [DRAFT, APPROVED, SIGNED], ids=["draft", "os-user", "ssh-signature"])
-@pytest.mark.parametrize("more", [{}, {"withheld": 3}, {"names": True, "rebuilt": True}])
+@pytest.mark.parametrize("more", [{}, {"withheld": 3}, {"names": True, "rebuilt": True, "linked": True}])
 def test_the_lines_with_four_spaces_are_the_checks_and_a_script(revision: Revision, more: dict[str, Any]) -> None:
     made = report({("a", "S1"): 3})
     text = readme(Contents(made, revision, "east.zip", "f" * 64, **more))
@@ -228,6 +228,7 @@ def test_the_lines_with_four_spaces_are_the_checks_and_a_script(revision: Revisi
     assert ("by nobody" in text) == (revision is DRAFT)
     assert ("NAMES PEOPLE" in text) == bool(more.get("names"))
     assert ("not signed" in text) == (revision is APPROVED)
+    assert ("aliases.csv " in text) == bool(more.get("linked"))
     assert ("f" * 64 in text) == bool(more.get("withheld"))
 
 

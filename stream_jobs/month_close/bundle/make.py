@@ -114,7 +114,10 @@ def _write(settings: Settings, client: Client, evidence: _Evidence, pack: Pack, 
     catalogue, withheld = (e.catalogue, 0) if names else without_people(e.catalogue)
     sha256 = hashlib.sha256(e.catalogue.encode()).hexdigest()
     file = file_name(report.agreement, report.month, report.revision)
-    contents = Contents(report, revision, file, sha256, withheld, names is not None, bool(e.rebuilds))
+    contents = Contents(
+        report, revision, file, sha256, withheld, names is not None, bool(e.rebuilds),
+        linked=bool(seal.alias_versions),
+    )  # fmt: skip
     pack.put(README, readme(contents).encode())
     pack.put("report.json", e.stored)
     for form in FORMS:
@@ -134,6 +137,11 @@ def _write(settings: Settings, client: Client, evidence: _Evidence, pack: Pack, 
         pack.put("approval/allowed_signers", "".join(f"{line}\n" for line in revision.allowed_signers).encode())
     if names:
         _put_names(settings, client, seal, pack, names)
+    if seal.alias_versions:
+        with pack.member("aliases.csv", _ROW * sum(sizes(seal).values())) as out:
+            out.write(tables.header(tables.ALIASES))
+            for members in sets.linked(settings.clickhouse, client, seal):
+                out.write(tables.alias_rows(members))
     _put_left_out(settings, client, seal, pack)
     subjects = _put_subjects(settings, client, seal, files, pack)
     return Made(revision, subjects, pack.finish(), withheld)

@@ -34,6 +34,8 @@ class Contents:
     """How many names were taken out of the catalogue."""
     names: bool = False
     rebuilt: bool = False
+    linked: bool = False
+    """Whether names of one person were counted as one."""
 
 
 def readme(contents: Contents) -> str:
@@ -44,7 +46,7 @@ def readme(contents: Contents) -> str:
     ]  # fmt: skip
     parts = [
         "\n".join(_head(contents)), "\n".join(_members(contents)), "\n".join(_how(contents)), *steps,
-        f'{INDENT}echo "everything holds"', "\n".join(_limits(contents.revision)),
+        f'{INDENT}echo "everything holds"', "\n".join(_limits(contents)),
     ]  # fmt: skip
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
@@ -80,12 +82,14 @@ def _members(c: Contents) -> Iterator[str]:
         "subjects/": "these files: everybody who is counted, one a line, sorted",
         "digests.txt": "tenant,SKU,count,digest: the lines whose SHA-256 is the seal's digest",
         "left_out.csv": "who logged in and is not counted, and why",
-        "seal.json": "where in the log the month was closed, and from which table it was counted",
+        "seal.json": "where in the log the month was closed, from which table and by which aliases it was counted",
         "findings.csv": "what the rules found, and who accepted it why",
         "ledger.jsonl": "everything that was done to the month's report: when, by whom, why",
         "catalogue.yaml": f"the rules: version {version}, "
         + ("without people's names and without comments" if c.withheld else "as stored"),
     }
+    if c.linked:
+        members["aliases.csv"] = "people with several names: the pseudonym that is counted, and each other one"
     if c.rebuilt:
         members["rebuilds.jsonl"] = "how the month was read again from the log: what was left out, and why"
     if c.revision.signature:
@@ -100,8 +104,8 @@ def _members(c: Contents) -> Iterator[str]:
         yield f"{name:{width}}{what}"
     if c.withheld:
         yield ""
-        yield f"Withheld are {c.withheld} subjects and patterns of the catalogue's exclusions and free users. As it is"
-        yield f"stored, version {version} has the SHA-256 {c.catalogue_sha256}."
+        yield f"Withheld are {c.withheld} names and patterns of the catalogue's exclusions, free users and aliases."
+        yield f"As it is stored, version {version} has the SHA-256 {c.catalogue_sha256}."
 
 
 def _how(c: Contents) -> Iterator[str]:
@@ -122,7 +126,8 @@ def _how(c: Contents) -> Iterator[str]:
     yield "Or one after the other, in this order, in bash."
 
 
-def _limits(revision: Revision) -> Iterator[str]:
+def _limits(c: Contents) -> Iterator[str]:
+    revision, aliases = c.revision, ", aliases.csv" if c.linked else ""
     yield "WHAT THIS DOES NOT SHOW"
     yield ""
     yield f"Whoever can make a bundle can make another one. Ask the partner for the SHA-256 of {MANIFEST}"
@@ -132,5 +137,6 @@ def _limits(revision: Revision) -> Iterator[str]:
         yield "compare the fingerprint of `ssh-keygen -lf approval/allowed_signers`."
     elif revision.approved_how:
         yield "The approval is not signed: that it was given is the word of the partner's system."
-    yield "left_out.csv (but for its length), findings.csv, seal.json, catalogue.yaml and what else the ledger says are"
-    yield "bound by the manifest alone. Whether the brokers told of every login, only their own records show."
+    yield f"left_out.csv (but for its length), findings.csv, seal.json, catalogue.yaml{aliases} and what else"
+    yield "the ledger says are bound by the manifest alone. Whether the brokers told of every login, only their own"
+    yield "records show."

@@ -34,6 +34,16 @@ _NAMES = (
     f" (SELECT tenant, subject {_STORED}) GROUP BY tenant, subject) AS n USING (tenant, subject)"
     " ORDER BY tenant, sku, subject"
 )
+_LINKED = (
+    "FROM alias_members WHERE (tenant, version) IN %(versions)s AND (tenant, representative) IN"
+    " (SELECT tenant, subject FROM seal_subjects WHERE month = %(month)s AND agreement = %(agreement)s"
+    " AND close_number = %(number)s)"
+)
+_MEMBERS = (
+    "SELECT DISTINCT tenant, lower(hex(representative)), lower(hex(subject)) AS member"
+    f" {_LINKED} AND representative >= unhex(%(first)s) AND representative <= unhex(%(last)s)"
+    " ORDER BY tenant, representative, subject"
+)
 
 
 class Read(NamedTuple):
@@ -108,6 +118,26 @@ def names(
         with explained(settings), names_readable(client):
             rows = client.query(_NAMES, parameters=_parameters(seal, read), settings=IN_ORDER).result_rows
         yield [Named(*row) for row in rows]
+
+
+def linked(settings: ClickHouseSettings, client: Client, seal: Seal) -> Iterator[list[tuple[str, str, str]]]:
+    """Tenant, stored subject and another subject of the same person, in their order, by the seal's aliases."""
+    if not seal.alias_versions:
+        return
+    versions = list(seal.alias_versions.items())
+    at = {"month": seal.month, "agreement": seal.agreement, "number": seal.close_number}
+    with explained(settings):
+        rows = client.query(
+            f"SELECT tenant, version, count() {_LINKED} GROUP BY tenant, version",
+            parameters={**at, "versions": versions},
+        ).result_rows
+    for read in reads({(tenant, version): size for tenant, version, size in rows}):
+        with explained(settings):
+            yield list(
+                client.query(
+                    _MEMBERS, parameters={**_parameters(seal, read), "versions": list(read.cells)}
+                ).result_rows
+            )
 
 
 def _pieces(

@@ -24,6 +24,7 @@ from stream_jobs.month_close.scope import Cell
 COUNTS = ("tenant", "sku", "count", "digest", "file")
 LEFT_OUT = ("tenant", "sku", "subject", "kind", "reason")
 NAMES = ("tenant", "sku", "subject", "name")
+ALIASES = ("tenant", "subject", "other")
 FINDINGS = (
     "id", "kind", "severity", "tenant", "sku", "family", "text", "rule", "rule_source", "waived_by", "waived_reason",
     "waived_text",
@@ -60,6 +61,10 @@ def left_out_rows(piece: Piece) -> bytes:
 
 def names_rows(rows: Iterable[Named]) -> bytes:
     return _csv((row.tenant, row.sku, row.subject, guarded(row.name)) for row in rows)
+
+
+def alias_rows(rows: Iterable[tuple[str, str, str]]) -> bytes:
+    return _csv(rows)
 
 
 def header(columns: Sequence[str]) -> bytes:
