@@ -57,6 +57,12 @@ ORDER BY (month, tenant);
 -- Who stands for whom as it is known now: everybody who is linked, representatives too. For views, which join it only to
 -- what it has.
 CREATE OR REPLACE VIEW linked_subjects $on_cluster
+(
+    month          Date                   COMMENT 'first day of the month in which they are linked',
+    tenant         LowCardinality(String) COMMENT 'whose names they are',
+    subject        FixedString(16)        COMMENT 'a pseudonym that is linked to others',
+    representative FixedString(16)        COMMENT 'the smallest pseudonym of the same person; its own for itself'
+)
 SQL SECURITY DEFINER
 AS
 SELECT v.month AS month, v.tenant AS tenant, m.subject AS subject, m.representative AS representative
