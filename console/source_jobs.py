@@ -24,6 +24,7 @@ from schemas.parts import covers
 from schemas.quarantine import Refusal
 from schemas.settings import Settings
 from schemas.source_declared import DeclaredSource
+from schemas.source_policy import with_policy
 from schemas.source_settings import SETTINGS, PolledSettings, SourceSettings, SyslogSettings, source_settings, told
 
 SECRET = "SOURCE_SECRET"
@@ -79,7 +80,11 @@ def declared(settings: Settings) -> list[DeclaredSource]:
             f"the catalogue {settings.catalogue} cannot be read ({getattr(error, 'strerror', None) or error}): name "
             f"yours in ROLLCALL_CATALOGUE"
         ) from None
-    return parse_catalogue(text, str(settings.catalogue)).sources
+    catalogue = parse_catalogue(text, str(settings.catalogue))
+    try:
+        return [with_policy(catalogue, source) for source in catalogue.sources]
+    except ValueError as error:
+        raise ConfigurationError(f"{settings.catalogue}: {error}") from None
 
 
 def declared_job(settings: Settings, name: str) -> Job:

@@ -36,6 +36,10 @@ class Programme(Part):
     time_zone: str = Field(description="IANA name, such as Asia/Tokyo")
     report_due_day: int = Field(10, ge=1, le=28, description="day of the following month (CSP-21)")
     settle_days: int = Field(3, ge=0, le=27, description="days that late events are waited for before a close")
+    reconnects: Literal["count", "ignore"] | None = Field(
+        None, exclude_if=lambda policy: policy is None,
+        description="whether a session that is taken up again is a login then; for declared sources that do not say",
+    )  # fmt: skip
 
     @field_validator("time_zone")
     @classmethod
