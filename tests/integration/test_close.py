@@ -24,7 +24,6 @@ from stream_jobs.month_close.close import close_month
 from stream_jobs.month_close.count import live_counts, sealed_counts
 from stream_jobs.month_close.explain import explain
 from stream_jobs.month_close.numbers import take_number
-from stream_jobs.month_close.places import Ground
 from stream_jobs.month_close.seal import seals
 from stream_jobs.month_close.verify import verify_month
 from tests.integration.closing import CATALOGUE, OCTOBER, Login, World, truth
@@ -225,11 +224,11 @@ def test_a_close_that_was_overtaken_returns_the_newer_one(world: World, monkeypa
     world.push(*FIRST)
     seal_all, newer = close._seal_all, []
 
-    def overtaken(client: Any, month: date, wanted: Any, ground: Ground, tell: Any) -> list[CloseResult]:
+    def overtaken(*arguments: Any) -> list[CloseResult]:
         monkeypatch.setattr(close, "_seal_all", seal_all)
         world.push(*LATE)
         newer.extend(closed(world))
-        return seal_all(client, month, wanted, ground, tell)
+        return seal_all(*arguments)
 
     monkeypatch.setattr(close, "_seal_all", overtaken)
     [older] = closed(world)
