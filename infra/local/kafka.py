@@ -108,8 +108,8 @@ class KafkaNode:
             stdin=subprocess.DEVNULL,
         )
         if done.returncode != 0:
-            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-6:])
-            raise RollcallError(f"Kafka's folder {self.data} cannot be formatted; Kafka says:\n{said}")
+            said = [line for line in (done.stdout + done.stderr).splitlines() if line[:4] not in ("\tat ", "\t...")]
+            raise RollcallError(f"Kafka's folder {self.data} cannot be formatted; Kafka says:\n" + "\n".join(said[-6:]))
 
     def _noted_cluster_id(self) -> str | None:
         try:

@@ -21,9 +21,14 @@ def is_free(port: int) -> bool:
     return True
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that nobody listens on just now.
+    """A port that nobody listens on just now, and that was not given before.
 
     It lies below those that Linux gives to outgoing connections by itself, one of which may take it in between.
     """
-    return next(port for port in iter(lambda: randrange(20_000, 32_000), 0) if is_free(port))
+    found = next(port for port in iter(lambda: randrange(20_000, 32_000), 0) if port not in _given and is_free(port))
+    _given.add(found)
+    return found
