@@ -47,7 +47,7 @@ def gather(client: Client, ground: Ground, cells: Collection[Cell], unfolded: Co
     return {
         cell: Evidence(
             late=late.get(cell, 0), set_aside=set_aside, leaving=leaving.get(cell, 0),
-            leaving_at_most=edges.begins_later, entering=entering.get(cell, 0), entering_at_most=edges.begins_earlier,
+            leaving_at_most=edges.begins_otherwise, entering=entering.get(cell, 0), entering_at_most=edges.begins_earlier,
             case=None if case is None else case.get(cell, 0), domain=None if domain is None else domain.get(cell, 0),
             folds_case=cell[0] not in unfolded,
         )
@@ -59,9 +59,9 @@ def gather(client: Client, ground: Ground, cells: Collection[Cell], unfolded: Co
 class Edges:
     """A month as it is cut here, `[start, end)`, and there; epoch microseconds.
 
-    Of a subject its first login of a month is known to the instant, later ones by their days. So who leaves at the
-    end or enters at the end is known exactly, and at the beginning only who may: the days that the two cuts share are
-    not told apart. `first_days` has a bit for each day of the month that begins before `other_start`; `last_days` one
+    Of a subject its first login of a month is known to the instant, later ones by their days. So where both begin at
+    once, who leaves or enters at the end is known exactly; else only who may: the days that the two cuts share are not
+    told apart. `first_days` has a bit for each day of the month that begins before `other_start`; `last_days` one
     for each day of the month before that ends after it.
     """
 
@@ -87,8 +87,9 @@ class Edges:
         )  # fmt: skip
 
     @property
-    def begins_later(self) -> bool:
-        return self.other_start > self.start
+    def begins_otherwise(self) -> bool:
+        """Who leaves may stay: by a later login of the first days, or by one just before the month."""
+        return self.other_start != self.start
 
     @property
     def begins_earlier(self) -> bool:
