@@ -47,7 +47,8 @@ def gather(client: Client, ground: Ground, cells: Collection[Cell], unfolded: Co
     return {
         cell: Evidence(
             late=late.get(cell, 0), set_aside=set_aside, leaving=leaving.get(cell, 0),
-            leaving_at_most=edges.begins_otherwise, entering=entering.get(cell, 0), entering_at_most=edges.begins_earlier,
+            leaving_at_most=edges.begins_otherwise,
+            entering=entering.get(cell, 0), entering_at_most=edges.begins_earlier,
             case=None if case is None else case.get(cell, 0), domain=None if domain is None else domain.get(cell, 0),
             folds_case=cell[0] not in unfolded,
         )
