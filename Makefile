@@ -28,7 +28,7 @@ demo: $(READY)  ## real logins through Kafka, the worker and ClickHouse; months 
 
 test: $(READY)  ## lint, then every test against real Kafka and the real ClickHouse engine
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 unit: $(READY)  ## the tests without servers, in seconds
 	@$(BIN)/python -m pytest tests/unit

@@ -38,7 +38,11 @@ def rollcall(settings: Settings, *arguments: str, stdin: bytes = b"", timeout: f
 
 
 def inside(settings: Settings, *arguments: str) -> Outcome:
-    """The same in this process, which saves seconds of imports: for commands that neither stay nor read their input."""
+    """The same in this process, which saves seconds of imports: for commands that neither stay nor read their input.
+
+    Not for `worker`: its watchdog would end the tests' own process a minute later.
+    """
+    assert arguments[0] != "worker"
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         for name, value in environment(settings).items():

@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.clickhouse.client import connect
 from schemas.settings import Settings
+from tests.integration import command
 from tests.integration.command import Outcome, inside
 
 NOW = datetime.now(UTC).date().replace(day=1)
@@ -86,7 +87,7 @@ def test_from_exports_and_events_to_the_seal(make_settings: Any, tmp_path: Path)
     file = tmp_path / "logins.ndjson"
     file.write_text("".join(json.dumps(event) + "\n" for event in events), "utf-8")
     rollcall(settings, "push", str(file))
-    rollcall(settings, "worker", "--drain")
+    assert command.rollcall(settings, "worker", "--drain").code == 0
 
     def counted() -> dict[str, int]:
         shown = json.loads(rollcall(settings, "counts", MONTH, "--format", "json").out)

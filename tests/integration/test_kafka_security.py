@@ -101,7 +101,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     process = BackgroundProcess("Kafka", folder / "kafka.json", folder / "kafka.log", folder)
     process.start([*java, "kafka.Kafka", "server.properties"], environment)
     try:
-        assert wait_until(lambda: not is_free(made.ports["SASL_SSL"]), 60), process.tail(40)
+        assert wait_until(lambda: not any(map(is_free, made.ports.values())), 60), process.tail(40)
         yield made
     finally:
         process.stop(30)
@@ -149,10 +149,10 @@ def test_who_is_not_let_in_is_told_why(
     if "ca_file" in changes:
         changes = {"ca_file": cluster.folder / changes["ca_file"]}
     with pytest.raises(OutOfReach, match=sentence):
-        cluster_facts(kafka_python_options(cluster.settings(security, **changes)), seconds=2.0)
+        cluster_facts(kafka_python_options(cluster.settings(security, **changes)), seconds=5.0)
 
 
 def test_tls_to_a_listener_without_it_is_told(cluster: Cluster) -> None:
     wrong = cluster.settings("SASL_SSL", bootstrap=f"127.0.0.1:{cluster.ports['PLAINTEXT']}")
     with pytest.raises(OutOfReach, match=r"does not let us in.*listener of the kind SASL_SSL"):
-        cluster_facts(kafka_python_options(wrong), seconds=2.0)
+        cluster_facts(kafka_python_options(wrong), seconds=5.0)
