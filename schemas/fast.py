@@ -3,8 +3,9 @@
 The law: this reader may only accept what `schemas.event` accepts, with the same meaning. What msgspec does not look
 at is looked at here, over the bytes of many events at once:
 
-- a member named twice: each member and each string value has two quotes, so a count that fits the members that
-  were read leaves no room for another one (an escaped quote only makes the count too large);
+- a member named twice: members stand between commas, so a count of commas that fits the members that were read leaves
+  no room for another one. Texts with commas make it too large; then quotes are counted, two for each member and each
+  string value (an escaped one only makes the count too large);
 - characters that CloudEvents forbids: printable ASCII without an escape holds none, other text is tested by string;
 - a time whose seventh digit would round it up into the next second.
 """
@@ -58,7 +59,7 @@ class _Attributes(Struct, forbid_unknown_fields=True, gc=False):
 
 
 class PlainEvent(_Attributes, forbid_unknown_fields=True, gc=False):
-    """An event with the required members and no other: the quotes of its JSON are known."""
+    """An event with the required members and no other: the commas and quotes of its JSON are known."""
 
     data: PlainData
     datacontenttype: ClassVar[UnsetType] = UNSET
@@ -82,27 +83,34 @@ _list = msgspec.json.Decoder(list[Event]).decode
 
 # specversion, id, source, type, time and subject have four quotes each, data two, and so have tenant and sku four.
 _PLAIN_QUOTES = 6 * 4 + 2 + 2 * 4
+# Between the seven members, and between those of data.
+_PLAIN_COMMAS = 6 + 1
 
 
 def read_fast(raw: bytes) -> Sequence[Login] | None:
     """The events of one record's value (an object, or an array of them), or None when the contract must decide."""
     if raw[:1] == b"[":
-        return _accepted(raw, lambda: _plain_list(raw), lambda: _list(raw))
+        return _accepted(raw, lambda: _plain_list(raw), lambda: _list(raw), 1)
     return read_run([raw])
 
 
 def read_run(values: Sequence[bytes]) -> Sequence[Login] | None:
     """The events of a run of records with one event each, in order, or None when they must be read one by one."""
-    return _accepted(b"".join(values), lambda: [_plain(raw) for raw in values], lambda: [_one(raw) for raw in values])
+    return _accepted(
+        b"".join(values), lambda: [_plain(raw) for raw in values], lambda: [_one(raw) for raw in values], 0
+    )  # fmt: skip
 
 
 def _accepted(
-    raw: bytes, plain: Callable[[], list[PlainEvent]], any_: Callable[[], list[Event]]
+    raw: bytes, plain: Callable[[], list[PlainEvent]], any_: Callable[[], list[Event]], between: int
 ) -> Sequence[Login] | None:
-    """The events, plain if they all are, where the contract is sure to accept them with the same meaning."""
+    """The events, plain if they all are, where the contract is sure to accept them with the same meaning.
+
+    `between` two events stand so many commas.
+    """
     try:
         events: Sequence[Login] = plain()
-        quotes = len(events) * _PLAIN_QUOTES
+        commas, quotes = len(events) * _PLAIN_COMMAS + between * (len(events) - 1), len(events) * _PLAIN_QUOTES
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
             found = any_()
@@ -110,9 +118,10 @@ def _accepted(
             return None
         if any(event.data.sku is UNSET and event.data.product is UNSET for event in found):
             return None
-        events, quotes = found, sum(map(_quotes, found))
-    # Every event has at least its quotes, so their sum leaves no room for a member named twice.
-    return events if events and raw.count(b'"') == quotes and _agreed(raw, events) else None
+        events, commas, quotes = found, -1, sum(map(_quotes, found))
+    # Every event has at least its commas, or its quotes, so their sum leaves no room for a member named twice.
+    once = events and (raw.count(b",") == commas or raw.count(b'"') == quotes)
+    return events if once and _agreed(raw, events) else None
 
 
 def _agreed(raw: bytes, events: Sequence[Login]) -> bool:

@@ -47,7 +47,8 @@ class Cap:
             if each.replay == 0 and each.origin.offset >= self.lifts.get(source, {}).get(partition, 0):
                 refused[source] += 1
         self._refused += refused
-        self._events += folded.events + refused
+        self._events.update(folded.events())
+        self._events += refused
         over = [
             Trip(source, self._events[source], self._refused[source])
             for source in refused

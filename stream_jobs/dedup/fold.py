@@ -10,11 +10,10 @@ of the same events gives the same rows in the end.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from operator import attrgetter
 from time import perf_counter
 from typing import NamedTuple
 
@@ -35,7 +34,6 @@ RUN = 128
 """Records of one event each that are checked at once; one odd record sends its run through one by one."""
 _PLAIN = [("content-type", STRUCTURED)]
 _PACKED = [("content-type", BATCH)]
-_source = attrgetter("source")
 
 
 class Row:
@@ -74,6 +72,15 @@ class PlacedReport(NamedTuple):
     """The greatest close number before it in its partition."""
 
 
+class Delay(NamedTuple):
+    """How long after it took place an event was appended; less than nothing where its source's clock is ahead."""
+
+    source: str
+    time: timedelta
+    """Since the epoch."""
+    append_ms: int
+
+
 class Folded:
     """What a batch gives: rows by slot and spelled subject, and what else must be stored before its commit."""
 
@@ -85,21 +92,27 @@ class Folded:
         self.counted_replays: list[Replay] = []
         self.controls: list[PlacedControl] = []
         self.reports: list[PlacedReport] = []
-        self.events: Counter[str] = Counter()
-        """Events by source, replays left out; what no source can be read of is `unknown`."""
-        self.heard: set[tuple[str, int]] = set()
-        """Sources, with the clock hours (`moment`) in which events of theirs took place; replays are left out."""
+        self.heard: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        """How many events counted, by source and by the clock hour (`moment`) they took place in; no replays."""
+        self.delays: list[Delay] = []
+        """Of the first and last event of each run."""
         self.decode_seconds = 0.0
         """What of the fold's time the fast reader took."""
 
-    def count(self, events: Sequence[Login], hours: Sequence[int]) -> None:
-        """Notes who has been heard of; `hours` are the events' clock hours."""
-        sources = list(map(_source, events))
-        self.events.update(sources)
-        if hours and hours.count(hours[0]) == len(hours):
-            self.heard.update([(source, hours[0]) for source in set(sources)])
-        else:
-            self.heard.update(zip(sources, hours, strict=True))
+    def count(self, event: Login, hour: int) -> None:
+        tally = self.heard[event.source]
+        tally[hour] = tally.get(hour, 0) + 1
+
+    def sample(self, event: Login, append_ms: int) -> None:
+        self.delays.append(Delay(event.source, since_epoch(event.time), append_ms))
+
+    def events(self) -> dict[str, int]:
+        """Events that counted, by source, replays left out."""
+        return {source: sum(hours.values()) for source, hours in self.heard.items()}
+
+    def total(self) -> int:
+        """Events that counted, replays too."""
+        return sum(self.events().values()) + len(self.counted_replays)
 
     def add(self, slot: Slot, subject: str, days: int, first: tuple[timedelta, str, str], recorded_in: int) -> None:
         """Joins one event into its row."""
@@ -150,16 +163,20 @@ class Folder:
             for record in run:
                 self._record(record)
         else:
-            for left in self._take(events, self._horizon(min([record.timestamp for record in run]))):
-                self._record(run[left])
+            left = self._take(events, self._horizon(min([record.timestamp for record in run])))
+            for index in {0, len(run) - 1}.difference(left):
+                self.folded.sample(events[index], run[index].timestamp)
+            for index in left:
+                self._record(run[index])
 
     def _take(self, events: Sequence[Login], horizon: timedelta) -> list[int]:
         """The hot loop: folds what is plain, and returns the indices of what is not."""
         left: list[int] = []
-        hours: list[int] = []
-        cells, close, add = self._resolver.cells, self._close, self.folded.add
+        cells, close, add, heard = self._resolver.cells, self._close, self.folded.add, self.folded.heard
         plain = type(events[0]) is PlainEvent  # all of them are, or none
         clock: object = ...
+        named: object = None
+        cell: Cell | None = None
         for index, event in enumerate(events):
             data, time, subject = event.data, event.time, event.subject
             if time.tzinfo is not clock:
@@ -167,11 +184,11 @@ class Folder:
                 epoch, base = offset.epoch, offset.base
                 last, minute = clock_at(horizon, offset)
             hour = base + time.toordinal() * 24 + time.hour
-            hours.append(hour)
             if hour >= last and (hour > last or time.minute >= minute) and time - epoch > horizon:
                 left.append(index)
                 continue
-            cell = cells.get((data.tenant, data.sku)) if plain else None
+            if data != named or not plain:  # neighbours mostly name the same
+                named, cell = data, cells.get((data.tenant, data.sku)) if plain else None
             if cell is None and (cell := self._cell(event)) is None:
                 left.append(index)
                 continue
@@ -187,13 +204,11 @@ class Folder:
             known = slot.young.get(subject)
             if known is None or not known & bit or stamp <= known or close < slot.closed:
                 add(slot, subject, bit, (time - epoch, event.source, event.id), close)
-        if left:  # they are counted when they are read again
-            gone = set(left)
-            hours = [hour for index, hour in enumerate(hours) if index not in gone]
-            events = [event for index, event in enumerate(events) if index not in gone]
-        self.folded.count(events, hours)
+            tally = heard[event.source]
+            tally[hour] = tally.get(hour, 0) + 1
         if not plain:
-            self.folded.links |= seen(events, self._resolver)
+            gone = set(left)
+            self.folded.links |= seen([e for index, e in enumerate(events) if index not in gone], self._resolver)
         return left
 
     def _cell(self, event: Login) -> Cell | None:
@@ -223,8 +238,12 @@ class Folder:
             begun = perf_counter()
             events = read_fast(value)
             self.folded.decode_seconds += perf_counter() - begun
-            if events is not None and not (left := self._take(events, self._horizon(record.timestamp))):
-                return
+            if events is not None:
+                left = self._take(events, self._horizon(record.timestamp))
+                for index in {0, len(events) - 1}.difference(left):
+                    self.folded.sample(events[index], record.timestamp)
+                if not left:
+                    return
         self._carefully(record, left)
 
     def _carefully(self, record: Record, left: list[int] | None = None) -> None:
@@ -267,7 +286,8 @@ class Folder:
         if replay:
             self.folded.counted_replays.append(replay)
         else:
-            self.folded.count([event], [hour])
+            self.folded.count(event, hour)
+            self.folded.sample(event, record.timestamp)
 
     def _control(self, record: Record) -> None:
         """From here on the log reads otherwise."""

@@ -5,16 +5,12 @@ Every column is a join, so what is stored twice, or by two workers, changes noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from schemas.calendar import EPOCH, moment_of
-from schemas.event import DATA
-from schemas.fast import read_fast
-from stream_jobs.dedup.batch import Batch
-from stream_jobs.dedup.decode import content_type
 from stream_jobs.dedup.fold import Folded, PlacedReport
-from stream_jobs.dedup.moment import first_minute, microseconds, since_epoch
+from stream_jobs.dedup.moment import first_minute, microseconds
 from stream_jobs.dedup.rows import Block
 
 REMEMBERED = 100_000
@@ -24,6 +20,7 @@ _NEVER_LESS, _NEVER_MORE = (1 << 63) - 1, -(1 << 63)
 _LAST_DAY = 65_535
 """Of ClickHouse's Date, counted from 1970."""
 _DAY = 1440
+_A_DAY = timedelta(days=1)
 
 Key = tuple[str, int]
 """A source, and a UTC day of its events, counted from 1970."""
@@ -38,15 +35,17 @@ class Heard:
     def __init__(self) -> None:
         self._stored: dict[Key, Known] = {}
 
-    def fresh(self, batch: Batch, folded: Folded) -> dict[Key, Known]:
-        """What of the batch is not known to be stored."""
+    def fresh(self, folded: Folded) -> dict[Key, Known]:
+        """What of a batch is not known to be stored."""
         found: dict[Key, Known] = {}
-        for source, hour in folded.heard:
-            day, minute = divmod(first_minute(hour), _DAY)
-            _join(found, (source, day), (1 << minute // 15, _NEVER_LESS, _NEVER_MORE))
-        for source, time, delay in _delays(batch):
-            if (key := (source, time // timedelta(days=1))) in found:  # what was refused is not heard of
-                _join(found, key, (0, delay, delay))
+        for source, hours in folded.heard.items():
+            for hour in hours:
+                day, minute = divmod(first_minute(hour), _DAY)
+                if not self._stored.get((source, day), _NOTHING)[0] & (quarter := 1 << minute // 15):
+                    _join(found, (source, day), (quarter, _NEVER_LESS, _NEVER_MORE))
+        for source, time, append_ms in folded.delays:
+            delay = append_ms - microseconds(time) // 1000
+            _join(found, (source, time // _A_DAY), (0, delay, delay))
         return {
             key: known for key, known in found.items()
             if 0 <= key[1] <= _LAST_DAY and _joined(before := self._stored.get(key, _NOTHING), known) != before
@@ -77,17 +76,6 @@ def reports(found: Iterable[PlacedReport]) -> Block:
     columns = list(zip(*rows, strict=True)) or [()]
     names = ("source", "kind", "recorded_in", "newest", "complete_to")
     return Block("source_reports", names, [list(column) for column in columns])
-
-
-def _delays(batch: Batch) -> Iterator[tuple[str, timedelta, int]]:
-    """Of the batch's first, middle and last record: source, time since the epoch, and delay until it was appended."""
-    records = batch.records
-    for index in sorted({0, len(records) // 2, len(records) - 1}):
-        record = records[index]
-        if record.value and content_type(record.headers) != DATA:
-            for event in read_fast(record.value) or ():
-                time = since_epoch(event.time)
-                yield event.source, time, record.timestamp - microseconds(time) // 1000
 
 
 def _join(into: dict[Key, Known], key: Key, known: Known) -> None:

@@ -41,7 +41,7 @@ class Meters:
     def stored(self, batch: Batch, folded: Folded, rows: int) -> None:
         """A batch is stored, with so many rows of `active_users`."""
         made, records = self._made, len(batch.records)
-        counted, quarantined = folded.events.total() + len(folded.counted_replays), len(folded.refused)
+        counted, quarantined = folded.total(), len(folded.refused)
         made.count(metrics.EVENTS, counted, "counted", "")
         for reason, events in Counter(each.refusal.reason for each in folded.refused).items():
             made.count(metrics.EVENTS, events, "quarantined", reason)

@@ -79,7 +79,7 @@ class Pipeline:
             inserts = rows.blocks(folded, self.topic_id, partition, self._pseudonyms, self._cache, self.table, erased)
             links = self._linked.fresh(folded.links)
             inserts += rows.linked(links, self._pseudonyms, erased)
-            fresh = self._heard.fresh(batch, folded)
+            fresh = self._heard.fresh(folded)
             inserts += [block for block in (heard.reports(folded.reports), heard.activity(fresh)) if len(block)]
         reach("before-insert")
         with self.meters.timed("insert"):
@@ -91,7 +91,7 @@ class Pipeline:
             self._heard.learn(fresh)
         written = sum(len(block) for block in inserts if block.table == self.table)
         self.meters.stored(batch, folded, written)
-        self.events += folded.events.total() + len(folded.counted_replays)
+        self.events += folded.total()
         self.refused += len(folded.refused)
         self.rows_written += written
 

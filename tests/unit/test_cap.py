@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -19,7 +18,8 @@ SAMPLE = 100
 def seen(good: Mapping[str, int], bad: Mapping[str, int], first: int = 0, replay: int = 0) -> tuple[Batch, Folded]:
     """A batch of one event a record, from offset `first` on: the bad ones of every source, then the good ones."""
     folded = Folded()
-    folded.events = Counter(good)
+    for source, count in good.items():
+        folded.heard[source][0] = count
     for source, count in bad.items():
         for _ in range(count):
             value = raw(login(source=source, specversion="0.3")) if source != "unknown" else b"{"

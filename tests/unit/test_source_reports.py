@@ -69,29 +69,29 @@ def test_reports_stand_beside_events_and_know_the_close_before_them() -> None:
     assert [(refused.origin.offset, refused.refusal.reason) for refused in found.refused] == [
         (4, "bad_report"), (5, "bad_report"), (6, "bad_report"),
     ]  # fmt: skip
-    assert found.events == {"/citrix/tokyo-1": 1}
+    assert found.events() == {"/citrix/tokyo-1": 1}
     stored = heard.reports(found.reports)
     assert stored.columns[:3] == [["/a", "/a"], ["heartbeat", "heartbeat"], [0, 3]]
 
 
 def test_only_what_is_new_is_stored_and_what_was_refused_is_not_heard_of() -> None:
-    """A clock of India's: the hour from 09:00 there begins at 03:30 UTC. The second event's clock is a second ahead."""
+    """A clock of India's: the hour from 09:00 there begins at 03:30 UTC. The last event's clock is a second ahead."""
     ahead = (NOW + timedelta(seconds=1)).isoformat()
-    whole, found = folded(
-        Kept(0, raw(login(time="2026-10-31T09:10:00+05:30"))), Kept(1, raw(login(time=ahead))),
-        Kept(2, raw(login(source="/b", data={"tenant": "customer-a", "sku": "NONE"}))),
+    _, found = folded(
+        Kept(0, raw(login(time="2026-10-31T09:10:00+05:30"))),
+        Kept(1, raw(login(source="/b", data={"tenant": "customer-a", "sku": "NONE"}))), Kept(2, raw(login(time=ahead))),
     )  # fmt: skip
     memory = heard.Heard()
-    fresh = memory.fresh(whole, found)
+    fresh = memory.fresh(found)
     rows = {(source, day): known for source, day, *known in zip(*heard.activity(fresh).columns, strict=True)}
     late = NOW_MS - int(datetime(2026, 10, 31, 3, 40, tzinfo=UTC).timestamp() * 1000)
     assert rows == {
         ("/citrix/tokyo-1", date(2026, 10, 31)): [1 << 14, late, late],
         ("/citrix/tokyo-1", date(2026, 11, 1)): [1 << 8, -1000, -1000],
     }
-    assert memory.fresh(whole, found) == fresh, "what was not acknowledged is stored again"
+    assert memory.fresh(found) == fresh, "what was not acknowledged is stored again"
     memory.learn(fresh)
-    assert memory.fresh(whole, found) == {}
+    assert memory.fresh(found) == {}
 
 
 class Way:
