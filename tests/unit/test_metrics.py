@@ -67,7 +67,7 @@ def test_every_definition_is_in_one_list() -> None:
 def test_a_batch_is_counted_by_what_became_of_its_events() -> None:
     meters = Meters(now=lambda: 1_010.0)
     folded = Folded()
-    folded.events.update({"/a": 90, UNKNOWN_SOURCE: 5})
+    folded.heard.update({"/a": {1: 80, 2: 10}, UNKNOWN_SOURCE: {1: 5}})
     folded.refused = [refusal("not_json", 1), refusal("not_json", 2), refusal("unknown_sku", 3)]
     meters.stored(batch(7, appended=1_000.0), folded, rows=20)
     meters.stored(batch(1, appended=1_020.0), Folded(), rows=0)  # appended by a clock ahead of ours
@@ -117,7 +117,7 @@ def test_sources_are_bounded_and_the_worst_are_shown() -> None:
     for number in range(100):
         folded = Folded()
         name = f"/source-{number:03}"
-        folded.events.update({name: 1_000 - number})
+        folded.heard[name][0] = 1_000 - number
         refused = []
         for offset in range(number):
             raw = b'{"source": "%s"}' % name.encode()
