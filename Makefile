@@ -19,8 +19,9 @@ $(READY): requirements.lock pyproject.toml requirements-installer.lock
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "make: Python 3.11 is needed: install it, or name it: make PYTHON=…"; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.lock
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q schemas infra producers stream_jobs console  # where Python may not write it itself
 	@touch $@
 
 demo: $(READY)  ## real logins through Kafka, the worker and ClickHouse; months closed and compared with the truth
