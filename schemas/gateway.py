@@ -56,6 +56,7 @@ class GatewayKey(_Part):
     tenants: tuple[str, ...] = Field(min_length=1, description="tenants; `*`: any, and events that name none")
     rate: float | None = Field(None, gt=0, description="events a second; left out: the setting gateway.rate")
     certificate: str | None = Field(None, description="name that the client's certificate must carry (mutual TLS)")
+    line: str | None = Field(None, description="id of the first key that it goes back to by rotation; one rate for all")
     created: datetime
     valid_until: datetime | None = Field(None, description="from then on refused: rotated out")
     revoked: datetime | None = None

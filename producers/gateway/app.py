@@ -33,6 +33,7 @@ CERTIFICATE: Final = "rollcall.certificate"
 PATH: Final = "/v1/events"
 BUSY_SECONDS: Final = 2
 SPOOL_FULL_SECONDS: Final = 30
+KEYS_GONE_SECONDS: Final = 30
 _TITLES: Final = {
     400: "Unreadable", 401: "Not authorised", 403: "Not allowed", 404: "Not found", 405: "Method not allowed",
     413: "Too large", 415: "Unsupported format", 429: "Too many events", 500: "A fault", 503: "Come back later",
@@ -135,14 +136,17 @@ class Events:
             token = found[0] if len(found) == 1 else None
             return self._ring.grant(token, scope.get(CERTIFICATE, ()), datetime.now(UTC))
         except Denied as denied:
-            challenge = {"www-authenticate": 'Bearer realm="rollcall"'} if denied.status == 401 else {}
-            raise Halt(denied.status, str(denied), challenge) from None
+            more = {
+                401: {"www-authenticate": 'Bearer realm="rollcall"'}, 503: {"retry-after": str(KEYS_GONE_SECONDS)},
+            }  # fmt: skip
+            raise Halt(denied.status, str(denied), more.get(denied.status)) from None
 
     def _bucket(self, grant: Grant) -> Bucket:
         now, rate = time.monotonic(), grant.key.rate or self._settings.rate
-        bucket = self._buckets.get(grant.key.id)
+        line = grant.key.line or grant.key.id  # a key and what replaced it share one rate
+        bucket = self._buckets.get(line)
         if bucket is None or bucket.rate != rate:
-            bucket = self._buckets[grant.key.id] = Bucket.full(rate, now)
+            bucket = self._buckets[line] = Bucket.full(rate, now)
         if wait := bucket.wait(now):
             detail = f"this key ({grant.key.name}) may send {rate:g} events a second: send again after Retry-After"
             raise Halt(429, detail, {"retry-after": str(math.ceil(wait))})

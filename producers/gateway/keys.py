@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
@@ -22,15 +23,18 @@ from typing import Final
 from pydantic import ValidationError
 
 from infra.errors import ConfigurationError
+from producers.gateway.spool import sync_folder
 from schemas.gateway import GatewayKey, GatewayKeys
 
 LOOK_SECONDS: Final = 1.0
 _TOKEN: Final = re.compile(r"rcg_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NOBODY: Final = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
+log = logging.getLogger("rollcall.gateway")
 
 
 class Denied(Exception):
-    """No right to send anything: 401 for who it is, 403 for what it lacks; the sentence is for the sender."""
+    """No right to send anything: 401 for who it is, 403 for what it lacks, 503 where nobody can tell; the sentence is
+    for the sender."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -73,7 +77,8 @@ class Grant:
 class KeyRing:
     """The keys of a file as it stands now, looked at again every LOOK_SECONDS, and for a key that is not known.
 
-    A file that cannot be read leaves the keys as they were, with the reason in `fault`; so does its disappearance.
+    A file that cannot be read leaves the keys as they were, with the reason in `fault`. One that is gone leaves none in
+    force: senders are told to come back, since it may have been moved by mistake.
     """
 
     def __init__(self, file: Path, clock: Callable[[], float]) -> None:
@@ -82,6 +87,8 @@ class KeyRing:
         self._stamp: tuple[int, int, int] | None = None
         self._looked = float("-inf")
         self._grants: dict[str, Grant] = {}
+        self._gone = False
+        """Whether there was a file, and is none now."""
 
     def __len__(self) -> int:
         self._look()
@@ -96,6 +103,8 @@ class KeyRing:
             raise Denied(401, "no key: send `Authorization: Bearer rcg_…`; the gateway's operator makes one for you")
         if found[1] not in self._grants:
             self._look(at_once=True)
+        if self._gone:
+            raise Denied(503, "the gateway has lost its keys for now: send again after Retry-After")
         grant = self._grants.get(found[1])
         hashed = hashlib.sha256(found[2].encode()).hexdigest()
         if not hmac.compare_digest(hashed, grant.key.sha256 if grant else _NOBODY) or grant is None:
@@ -119,8 +128,12 @@ class KeyRing:
             if stamp != self._stamp:
                 self._grants = {key.id: Grant(key) for key in load(self.file).keys}
                 self._stamp = stamp
-            self.fault = None
+            self.fault, self._gone = None, False
         except FileNotFoundError:
+            if self._grants:
+                log.error("the file of keys %s is gone: nobody can send until it is back", self.file)
+                self._gone = True
+            self._grants, self._stamp = {}, None
             self.fault = f"there is no file of keys {self.file}: `rollcall gateway key add` makes it"
         except (OSError, ConfigurationError) as error:
             self.fault = str(error)
@@ -164,7 +177,9 @@ def rotate(file: Path, id: str, overlap: timedelta, now: datetime) -> tuple[Gate
         old = _found(file, keys, id)
         if old.revoked is not None:
             raise ConfigurationError(f"key {id} ({old.name}) is revoked: add a new one in its place")
-        new, token = _made(old.name, old.sources, old.tenants, now, old.rate, old.certificate)
+        new, token = _made(
+            old.name, old.sources, old.tenants, now, old.rate, old.certificate, line=old.line or old.id
+        )  # fmt: skip
         until = min(now + overlap, old.valid_until or datetime.max.replace(tzinfo=UTC))
         _store(file, (*_changed(keys, old, valid_until=until), new))
     return new, token
@@ -181,12 +196,12 @@ def revoke(file: Path, id: str, now: datetime) -> GatewayKey:
 
 def _made(
     name: str, sources: tuple[str, ...], tenants: tuple[str, ...], now: datetime, rate: float | None,
-    certificate: str | None,
+    certificate: str | None, line: str | None = None,
 ) -> tuple[GatewayKey, str]:  # fmt: skip
     secret = secrets.token_urlsafe(32)
     key = GatewayKey(
         id=secrets.token_hex(6), name=name, sha256=hashlib.sha256(secret.encode()).hexdigest(), sources=sources,
-        tenants=tenants, rate=rate, certificate=certificate, created=now,
+        tenants=tenants, rate=rate, certificate=certificate, line=line, created=now,
     )  # fmt: skip
     return key, f"rcg_{key.id}_{secret}"
 
@@ -224,6 +239,7 @@ def _store(file: Path, keys: tuple[GatewayKey, ...]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     draft.replace(file)
+    sync_folder(file.parent)
 
 
 def _few(names: tuple[str, ...]) -> str:

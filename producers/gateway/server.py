@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 import ssl
@@ -13,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -20,6 +23,7 @@ from infra.errors import ConfigurationError
 from infra.metrics.server import Server as MetricsServer
 from infra.metrics.server import serve
 from producers.gateway.app import Events, application
+from producers.gateway.handshakes import Handshakes
 from producers.gateway.intake import Intake
 from producers.gateway.keys import KeyRing, load
 from producers.gateway.link import Link
@@ -31,6 +35,8 @@ from schemas.gateway_settings import GatewaySettings
 from schemas.settings import Settings
 
 GRACE_SECONDS = 15
+OWN_FILES = 200
+"""Files and connections that the process needs for itself."""
 log = logging.getLogger("rollcall.gateway")
 
 
@@ -45,6 +51,7 @@ def run(settings: Settings) -> int:
     """
     own = settings.gateway
     context = tls(own)
+    _allow_files(own.connections)
     load(keys_file(settings))  # a broken file is told at the start, and only then ends the process
     ring = KeyRing(keys_file(settings), time.monotonic)
     listener = listen(own.host, own.port)
@@ -59,9 +66,8 @@ def run(settings: Settings) -> int:
         http=limited(own.connections, own.header_seconds, own.body_seconds), loop="uvloop", lifespan="off", ws="none",
         access_log=False, log_config=None, server_header=False, timeout_keep_alive=75, backlog=2048,
         proxy_headers=False, timeout_graceful_shutdown=GRACE_SECONDS,
-        ssl_context_factory=(lambda *_: context) if context else None,
     )  # fmt: skip
-    server = _Server(config)
+    server = _Server(config, own, context)
     meters.connections = lambda: len(server.server_state.connections)
     health = _serve_metrics(settings, meters)
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -137,9 +143,35 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's, with handshakes that are limited too."""
+
+    def __init__(self, config: uvicorn.Config, own: GatewaySettings, context: ssl.SSLContext | None) -> None:
+        super().__init__(config)
+        self._own, self._context = own, context
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # run() has its own, and an ordered end is exit code 0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._context is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or []:
+            shaking = Handshakes(
+                listener, self._context, self._protocol, self._own.connections, self._own.header_seconds,
+                lambda: len(self.server_state.connections),
+            )  # fmt: skip
+            shaking.start(self.config.backlog)
+            self.servers.append(shaking)  # type: ignore[arg-type]  # uvicorn only closes them
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state, _loop=None
+        )
+        return made
 
 
 def _serve_metrics(settings: Settings, meters: Meters) -> MetricsServer | None:
@@ -155,6 +187,21 @@ def _serve_metrics(settings: Settings, meters: Meters) -> MetricsServer | None:
             host, port, (error.strerror or str(error)).lower(),
         )  # fmt: skip
         return None
+
+
+def _allow_files(connections: int) -> None:
+    """Lets the process have a file descriptor for each connection, and some for itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OWN_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning(
+            "only %d files may be open at once: raise the limit (ulimit -n) to %d, or lower "
+            "ROLLCALL_GATEWAY_CONNECTIONS", allowed, wanted,
+        )  # fmt: skip
 
 
 def _loopback(host: str) -> bool:

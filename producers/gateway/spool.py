@@ -136,7 +136,7 @@ class Spool:
     def remove(self, segment: Path) -> None:
         """Kafka has acknowledged all that is in it."""
         segment.unlink(missing_ok=True)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         with self._guard:
             self._segments.pop(segment, None)
 
@@ -160,7 +160,7 @@ class Spool:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._open = path, os.fdopen(handle, "wb", buffering=0)
         self._segments[path] = 0
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         return self._open
 
     def _seal(self) -> None:
@@ -169,7 +169,8 @@ class Spool:
             self._open = None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes durable that its files begin, end or are renamed."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -92,15 +92,19 @@ class Gateway:
 
     def raw(self, sent: bytes, *, wait: float = 10.0) -> bytes:
         """Everything that comes back for these bytes until the gateway closes, or `wait` seconds have passed."""
-        with socket.create_connection((LOOPBACK, self.settings.gateway.port), timeout=wait) as connection:
+        with self.connected(wait) as connection:
             connection.sendall(sent)
             got = b""
             try:
                 while part := connection.recv(65536):
                     got += part
-            except (TimeoutError, ConnectionResetError):
+            except (TimeoutError, ConnectionResetError, ssl.SSLError):
                 pass
             return got
+
+    def connected(self, wait: float = 10.0) -> socket.socket:
+        connection = socket.create_connection(("localhost", self.settings.gateway.port), timeout=wait)
+        return self.tls.wrap_socket(connection, server_hostname="localhost") if self.tls else connection
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

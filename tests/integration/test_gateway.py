@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import random
+import resource
 import socket
 import ssl
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,8 @@ def test_limits_say_what_to_do(gateway: Gateway) -> None:
     said = gateway.post(burst, token=token)
     assert said.status == 429
     assert 1 <= int(said.headers["retry-after"]) <= 4
+    _, replaced = keys.rotate(keys_file(gateway.settings), token.split("_")[1], timedelta(hours=1), datetime.now(UTC))
+    assert gateway.post(burst, token=replaced).status == 429, "a key and what replaces it share one rate"
     assert gateway.ask("GET", "/v1/events").headers["allow"] == "POST"
     assert gateway.ask("GET", "/nowhere").status == 404
 
@@ -239,6 +243,68 @@ def test_a_full_spool_says_come_back(tmp_path: Path) -> None:
         assert not gateway.facts()["ready"]
         assert gateway.ask("GET", "/ready").status == 503
         assert gateway.ask("GET", "/live").status == 200
+
+
+@pytest.fixture(scope="module")
+def over_tls(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    home, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(home / "server.pem")
+    authority.cert_pem.write_to_path(home / "ca.pem")
+    settings = settings_of(
+        home, stack.kafka.bootstrap, topic(stack), host="localhost", cert_file=home / "server.pem", body_bytes=100_000,
+        body_seconds=2, header_seconds=2,
+    )  # fmt: skip
+    with running(settings, ssl.create_default_context(cafile=str(home / "ca.pem"))) as gateway:
+        yield gateway
+
+
+def test_slow_cut_off_and_oversized_requests_over_tls(over_tls: Gateway) -> None:
+    body = json.dumps([event("s-1")]).encode()
+    with over_tls.connected() as cut_off:
+        cut_off.sendall(head(over_tls, len(body)) + body[:-1])
+    assert over_tls.raw(head(over_tls, len(body)) + body[:-1]).startswith(b"HTTP/1.1 408 "), "the body stays away"
+    assert over_tls.raw(b"").startswith(b"HTTP/1.1 408 "), "nothing comes"
+    assert over_tls.raw(head(over_tls, 100_001)).startswith(b"HTTP/1.1 413 ")
+    assert over_tls.raw(head(over_tls, len(body)) + body, wait=1.0).startswith(b"HTTP/1.1 202 ")
+    assert len(in_log(over_tls)["s-1"]) == 1
+
+
+def test_who_never_shakes_hands_is_let_go(over_tls: Gateway) -> None:
+    begun = time.monotonic()
+    with socket.create_connection(("localhost", over_tls.settings.gateway.port), timeout=10) as mute:
+        assert mute.recv(100) == b""
+    assert time.monotonic() - begun < 8, "the event loop's own limit is 60 s"
+
+
+def test_a_thousand_connections_over_tls(over_tls: Gateway) -> None:
+    """Each sends an event when all are there. Those that have not shaken hands count too: there is no room for more."""
+    port, tls = over_tls.settings.gateway.port, over_tls.tls
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 3_000)), hard))
+
+    async def ask(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], number: int) -> bytes:
+        body = json.dumps([event(f"t-{number}")]).encode()
+        streams[1].write(head(over_tls, len(body)) + body)
+        return (await streams[0].readline())[:12]
+
+    async def held_open() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("localhost", port, ssl=tls)
+        writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b'{"live":true}')
+        return reader, writer  # between requests it may rest
+
+    async def all_at_once() -> list[bytes]:
+        held = [await held_open() for _ in range(1_000)]
+        with pytest.raises(OSError, match=r"(?i)reset|closed|EOF|abort|broken pipe"):
+            await asyncio.open_connection("localhost", port, ssl=tls)
+        said = await asyncio.gather(*(ask(streams, number) for number, streams in enumerate(held)))
+        for _, writer in held:
+            writer.close()
+        return list(said)
+
+    said = asyncio.run(all_at_once())
+    assert set(said) == {b"HTTP/1.1 202"}
+    assert {id for id in in_log(over_tls) if id.startswith("t-")} == {f"t-{n}" for n in range(1_000)}
 
 
 def test_mutual_tls(stack: Settings, tmp_path: Path) -> None:

@@ -113,6 +113,28 @@ def test_a_file_that_breaks_leaves_the_keys_as_they_were_and_is_told(file: Path)
     assert (len(ring), ring.fault) == (1, None)
 
 
+def test_a_file_that_is_gone_leaves_no_key_in_force_until_it_is_back(file: Path) -> None:
+    _, token = keys.add(file, "citrix", ("/a",), ("t",), NOW)
+    ring = KeyRing(file, Clock())
+    assert ring.grant(bearer(token), (), NOW)
+    moved = file.rename(file.with_name("elsewhere"))
+    with pytest.raises(Denied, match="send again") as denied:
+        ring.grant(bearer(token), (), NOW)
+    assert denied.value.status == 503, "it may be a mistake: the sender keeps what it has"
+    assert (len(ring), "there is no file of keys" in (ring.fault or "")) == (0, True)
+    moved.rename(file)
+    assert ring.grant(bearer(token), (), NOW)
+    assert ring.fault is None
+
+
+def test_a_key_and_what_replaces_it_are_one_line(file: Path) -> None:
+    first, _ = keys.add(file, "citrix", ("/a",), ("t",), NOW)
+    second, _ = keys.rotate(file, first.id, timedelta(hours=1), NOW)
+    third, _ = keys.rotate(file, second.id, timedelta(hours=1), NOW)
+    assert [key.line for key in keys.load(file).keys] == [None, first.id, first.id]
+    assert third.line == first.id
+
+
 def test_wrong_usage(file: Path) -> None:
     for name, sources, tenants in (("", ("/a",), ("t",)), ("a", (), ("t",)), ("a", ("/a",), ()), ("a", ("",), ("t",))):
         with pytest.raises(ConfigurationError, match="--source"):
