@@ -295,7 +295,7 @@ def test_a_thousand_connections_over_tls(over_tls: Gateway) -> None:
 
     async def all_at_once() -> list[bytes]:
         held = [await held_open() for _ in range(1_000)]
-        with pytest.raises(OSError, match=r"(?i)reset|closed|EOF|abort|broken pipe"):
+        with pytest.raises((ConnectionError, ssl.SSLError)):
             await asyncio.open_connection("localhost", port, ssl=tls)
         said = await asyncio.gather(*(ask(streams, number) for number, streams in enumerate(held)))
         for _, writer in held:

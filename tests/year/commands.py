@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn, Self
 
+from holidays import country_holidays
+
 from schemas.settings import Settings
 from tests.integration.command import environment
 
@@ -65,6 +67,8 @@ def serve() -> None:
     import console.month_end
     import console.report  # noqa: F401  # loaded before the first fork
     from console.main import main
+
+    country_holidays("US")  # a module that is loaded when it is first asked for
 
     for line in sys.stdin:
         arguments, kill_after = json.loads(line)
