@@ -76,7 +76,7 @@ class CountingChecks:
         """Whether the log still has all of this month and of those whose reports are owed."""
         now, client = datetime.now(UTC), self._client()
         with explained(self._settings.clickhouse):
-            owed = {report.month for report in read_reports(client, now) if report.days is not None}
+            owed = {report.month for report in read_reports(self._settings, client, now) if report.days is not None}
             generation = in_force(client)
         read = extent(self._settings, generation)
         short = 0
@@ -91,7 +91,7 @@ class CountingChecks:
 
     def reports(self) -> Iterator[Said]:
         with explained(self._settings.clickhouse):
-            found = read_reports(self._client(), datetime.now(UTC))
+            found = read_reports(self._settings, self._client(), datetime.now(UTC))
         for report in found:
             name = f"{month_name(report.month)} of {report.agreement}"
             if report.days is not None and report.days < 0:

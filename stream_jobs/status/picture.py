@@ -74,7 +74,7 @@ class Watcher:
 
     def _read_reports(self) -> list[ReportDue]:
         with explained(self._settings.clickhouse), connect(self._settings) as client:
-            return read_reports(client, self._now())
+            return read_reports(self._settings, client, self._now())
 
     def _part(self, read: Callable[[], T]) -> T | RollcallError:
         try:

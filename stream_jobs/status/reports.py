@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
+from schemas.settings import Settings
+from stream_jobs.month_close.erased_names import erased_names
 from stream_jobs.month_close.unattended.picture import read
 
 
@@ -22,10 +24,10 @@ class ReportDue(NamedTuple):
     waits_for: str
 
 
-def read_reports(client: Client, now: datetime) -> list[ReportDue]:
+def read_reports(settings: Settings, client: Client, now: datetime) -> list[ReportDue]:
     """The oldest month first. Raises the driver's errors, and RollcallError when the books do not agree."""
     found = []
-    for matter in read(client).matters(now):
+    for matter in read(client, erased_names(settings, client)).matters(now):
         owed, newest, wait = matter.owed, matter.life.newest, matter.wait(now)
         days = None if matter.life.sent is not None else (owed.due - owed.day(now)).days
         state = "open" if newest is None else newest.state

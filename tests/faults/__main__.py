@@ -31,11 +31,16 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=2, help="Rollcalls that are hurt side by side")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="a soak instead")
     parser.add_argument("--readers", type=int, metavar="ROUNDS", help="kill -9 of every source's reader instead")
+    parser.add_argument("--gateway", type=int, metavar="ROUNDS", help="kill -9 of the gateway under load instead")
     chosen = parser.parse_args()
     if chosen.readers:
         from tests.faults.readers import report
 
         return report(chosen.readers)
+    if chosen.gateway:
+        from tests.faults import gateways
+
+        return gateways.report(chosen.gateway, chosen.seed)
     for library in ("clickhouse_connect", "kafka"):  # servers are away on purpose
         logging.getLogger(library).setLevel(logging.CRITICAL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack and its file system are taken down then too

@@ -9,7 +9,6 @@ import random
 import resource
 import socket
 import ssl
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -36,6 +35,7 @@ from infra.waiting import wait_until
 from producers.gateway import keys
 from producers.gateway.server import keys_file
 from schemas.settings import Settings
+from tests.faults.gateways import killed
 from tests.integration.gateway import BATCH, ONE, Gateway, event, key, running, settings_of
 from tests.integration.test_producer import events_of, records
 
@@ -196,39 +196,10 @@ def test_the_document_tells_the_truth(gateway: Gateway) -> None:
 
 def test_nothing_is_lost_after_a_202_whatever_is_killed(stack: Settings, tmp_path: Path) -> None:
     """Killed under load while Kafka is away, and while it is there; then the log against the answers."""
-    name = topic(stack)
-    there = settings_of(tmp_path, stack.kafka.bootstrap, name)
-    away = settings_of(tmp_path, f"{LOOPBACK}:{free_port()}", name)
-    promised: dict[str, str] = {}
-    rng = random.Random(1)
-
-    def load(gateway: Gateway, round: int) -> None:
-        for number in range(10_000):
-            ids = [f"{round}-{threading.get_ident()}-{number}-{n}" for n in range(20)]
-            try:
-                said = gateway.post([event(id) for id in ids])
-            except OSError:
-                return
-            assert said.status == 202, said
-            promised.update(dict.fromkeys(ids, said.body["stored"]))
-
-    for round, settings in enumerate((away, there)):
-        with running(settings) as gateway:
-            threads = [threading.Thread(target=load, args=(gateway, round)) for _ in range(4)]
-            for thread in threads:
-                thread.start()
-            before = len(promised)
-            assert wait_until(lambda before=before: len(promised) > before + 200, 20.0)
-            time.sleep(rng.uniform(0, 0.3))  # the kill falls anywhere
-            gateway.kill()
-            for thread in threads:
-                thread.join(40)
-    with running(there) as gateway:
-        assert wait_until(lambda: gateway.facts()["spool_bytes"] == 0, 30.0), gateway.facts()
-        found = in_log(gateway)
-    assert set(promised.values()) == {"kafka", "spool"}
-    assert set(promised) - set(found) == set(), "missing"
-    assert all(id.count("-") == 3 for id in found), "nothing that nobody sent"
+    found = killed(tmp_path, stack.kafka.bootstrap, topic(stack), ["away", "there"], random.Random(1))
+    assert (found.kills, set(found.promised.values())) == (2, {"kafka", "spool"})
+    assert found.missing == set()
+    assert found.extra == set(), "nothing that nobody sent"
     assert list((tmp_path / "gateway-spool").glob("*.spool")) == []
 
 
