@@ -47,6 +47,11 @@ def erase(tenant: Tenant, name: Name, /, *, reason: Annotated[str, Parameter(hel
         ("erased again" if done.before else "erased") + f": {done.names} stored names taken out; no worker, rebuild or "
         "replay stores it again; counts and seals are as they were"
     )
+    if done.others:
+        tell(
+            f"{done.others} other names of the same person are stored: `rollcall subject export` shows them under "
+            "other_names; erase each by itself"
+        )
     tell(
         "exclusions and free users with the exact name find the person as before; a pattern (`adm-*`) finds no erased "
         "name: where one left the person out, the next close counts them, unless an entry with the exact name is added"

@@ -17,17 +17,19 @@ from infra.kafka.group import members
 from infra.lookups import Asker, keep
 from schemas.settings import Settings
 from stream_jobs.dedup.erased import REREAD_SECONDS
-from stream_jobs.subjects.person import find
+from stream_jobs.subjects.person import find, other_names
 from stream_jobs.subjects.places import Kept, kept
 
 
 @dataclass(frozen=True)
 class Erased:
-    """`names` were in the table; `before` tells that an erasure was stored already. `kept`: where the name still is."""
+    """`names` were in the table; `before` tells that an erasure was stored already. `kept`: where the name still is;
+    `others`: how many other names of the same person are stored."""
 
     names: int
     before: bool
     kept: list[Kept]
+    others: int
 
 
 def erase(
@@ -46,10 +48,11 @@ def erase(
         keep(client, asker, 1, tenant=tenant)
         before = bool(erasures.erased(client, tenant, subjects))
         erasures.store(client, tenant, subjects, asker.actor, asker.reason)
+        others = len(other_names(client, known.person))
         names = erasures.sweep(client, settings.clickhouse)
         group = in_force(client).group(settings.kafka)
     if members(settings.kafka, group):
         sleep(REREAD_SECONDS + 1)  # until then a worker may not know
         with explained(settings.clickhouse):
             names += erasures.sweep(client, settings.clickhouse)
-    return Erased(names, before, kept(settings, known.person, known.catalogues, now))
+    return Erased(names, before, kept(settings, known.person, known.catalogues, now), others)

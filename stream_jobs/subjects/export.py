@@ -14,7 +14,7 @@ from infra.lookups import Asker, keep
 from schemas.calendar import month_name
 from schemas.settings import Settings
 from stream_jobs.subjects.mentions import mentions
-from stream_jobs.subjects.person import Person, find
+from stream_jobs.subjects.person import Person, find, other_names
 from stream_jobs.subjects.places import kept
 
 _ACTIVE = (
@@ -45,10 +45,11 @@ def export(settings: Settings, client: Client, tenant: str, name: str, asker: As
     person = known.person
     with explained(settings.clickhouse):
         keep(client, asker, 1, tenant=tenant)
-        stored = _stored(client, person)
+        stored, others = _stored(client, person), other_names(client, person)
     return {
         "tenant": tenant,
         "names": sorted(person.names),
+        "other_names": others,
         "pseudonyms": [
             {"from_month": month_name(each.from_month), "name": each.name, "subject": each.subject.hex()}
             for each in person.pseudonyms

@@ -79,3 +79,21 @@ def person_of(pseudonyms: MonthlyPseudonyms, tenant: str, names: set[str]) -> Pe
         for start, by_key in sorted(pseudonyms.by_start.items()) for name in sorted(names)
     ]  # fmt: skip
     return Person(tenant, tuple(found))
+
+
+_OTHERS = (
+    "SELECT DISTINCT name FROM known_names"
+    " WHERE tenant = %(tenant)s AND lower(hex(subject)) NOT IN %(subjects)s AND subject IN ("
+    "  SELECT arrayJoin([one, other]) FROM identity_links"
+    "  WHERE tenant = %(tenant)s AND (lower(hex(one)) IN %(subjects)s OR lower(hex(other)) IN %(subjects)s)"
+    "  UNION ALL SELECT subject FROM linked_subjects WHERE tenant = %(tenant)s AND (month, representative) IN ("
+    "   SELECT month, representative FROM linked_subjects"
+    "   WHERE tenant = %(tenant)s AND lower(hex(subject)) IN %(subjects)s))"
+    " ORDER BY name"
+)
+
+
+def other_names(client: Client, person: Person) -> list[str]:
+    """Other stored names that events or decisions say are the same person's, in canonical form."""
+    parameters = {"tenant": person.tenant, "subjects": [subject.hex() for subject in person.subjects]}
+    return [name for (name,) in client.query(_OTHERS, parameters=parameters).result_rows]
