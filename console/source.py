@@ -21,6 +21,7 @@ from console.source_jobs import (
     run_all,
     run_one,
     stopped_by_signals,
+    unmapped,
 )
 from infra.errors import ConfigurationError
 from infra.logs import set_up
@@ -62,7 +63,13 @@ def check(
     show(format, ("what", "product or reason", "number"), found)
     if not found:
         tell("it answers, and has nothing of the last day; `rollcall source run` reads as far back as --since says")
-    return 1 if any(what == "refused" for what, _, _ in found) else 0
+    strange = unmapped(job, found, settings) if url is None else []
+    for product in strange:
+        tell(
+            f"{product!r} is not under products of {settings.catalogue} for {job.source}: its logins would be set "
+            "aside; map it there, or give the source a sku"
+        )
+    return 1 if strange or any(what == "refused" for what, _, _ in found) else 0
 
 
 @source.command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
@@ -19,7 +19,7 @@ from producers.adapters.adapter import Seen
 from producers.polling.brokers import open_broker
 from producers.polling.poller import Poller, file_name
 from producers.polling.watermark import state_of
-from schemas.catalogue import parse_catalogue
+from schemas.catalogue import Catalogue, parse_catalogue
 from schemas.parts import covers
 from schemas.quarantine import Refusal
 from schemas.settings import Settings
@@ -73,6 +73,14 @@ def job_of_line(kind: str, url: str, source: str, secret_file: str | None, given
 
 def declared(settings: Settings) -> list[DeclaredSource]:
     """The sources that the catalogue declares. Raises ConfigurationError, or CatalogueError with its faults."""
+    catalogue = _catalogue(settings)
+    try:
+        return [with_policy(catalogue, source) for source in catalogue.sources]
+    except ValueError as error:
+        raise ConfigurationError(f"{settings.catalogue}: {error}") from None
+
+
+def _catalogue(settings: Settings) -> Catalogue:
     try:
         text = settings.catalogue.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -80,11 +88,7 @@ def declared(settings: Settings) -> list[DeclaredSource]:
             f"the catalogue {settings.catalogue} cannot be read ({getattr(error, 'strerror', None) or error}): name "
             f"yours in ROLLCALL_CATALOGUE"
         ) from None
-    catalogue = parse_catalogue(text, str(settings.catalogue))
-    try:
-        return [with_policy(catalogue, source) for source in catalogue.sources]
-    except ValueError as error:
-        raise ConfigurationError(f"{settings.catalogue}: {error}") from None
+    return parse_catalogue(text, str(settings.catalogue))
 
 
 def declared_job(settings: Settings, name: str) -> Job:
@@ -146,6 +150,14 @@ def look(job: Job, settings: Settings) -> list[tuple[str, str, int]]:
         except Refusal as refusal:
             found["refused", refusal.detail] += 1
     return [(*key, number) for key, number in sorted(found.items())]
+
+
+def unmapped(job: Job, found: Iterable[tuple[str, str, int]], settings: Settings) -> list[str]:
+    """Products among what `look` found that the catalogue's `products` do not map, where the source names no SKU."""
+    if not isinstance(job.settings, PolledSettings) or job.settings.sku is not None:
+        return []
+    mapped = {one.product for one in _catalogue(settings).products if one.source == job.source}
+    return sorted({product for what, product, _ in found if what == "login"} - mapped)
 
 
 def run_one(job: Job, settings: Settings, every: float | None, stop: Event) -> bool:
