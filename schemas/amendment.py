@@ -20,6 +20,7 @@ from schemas.parts import Part, Validity, covers, overlap
 
 P = TypeVar("P", bound=Part)
 EXCLUSIONS_HIT = "exclusions_hit"
+_FOLD, _TRUNCATE = "fold_case of ", "truncate_domain of "
 
 
 class Scope(NamedTuple):
@@ -48,6 +49,8 @@ def changes_of_sealed(old: Catalogue, new: Catalogue, sealed: Iterable[tuple[dat
         if scope is None:  # an earlier version took it out
             continue
         was, now = _facts(before, scope, month), _facts(after, scope, month)
+        was |= _spelling(old, new, scope, month)
+        now |= _spelling(new, old, scope, month)
         was["what it reports to whom"] = {(scope, _terms(old, agreement, month))}
         now["what it reports to whom"] = {(_scope(new, agreement, month), _terms(new, agreement, month))}
         for entry in sorted(was.keys() | now.keys()):
@@ -66,7 +69,9 @@ def _sentence(agreement: str, entry: str, what: str, months: Sequence[date], las
         "is new": f"let it begin with {begin}: {free}" + (" (a trial: start)" if begin == "valid_from" else ""),
         "is another": f"leave it as it was, end it with {until}: {free}, and add another from {free} on",
     }[what]
-    if entry == EXCLUSIONS_HIT:
+    if entry.startswith(_TRUNCATE):
+        cure = f"let it begin with {free}, or leave it as it was"
+    if entry == EXCLUSIONS_HIT or entry.startswith(_FOLD):
         cure = "leave it as it was: it holds for every month"
     span = first if first == end else f"{first} to {end}"
     return f"{agreement} {span} is sealed, and {entry} {what} there: {cure}"
@@ -115,6 +120,17 @@ def _facts(catalogue: Catalogue, scope: Scope, month: date) -> dict[str, set[obj
                 name = entry.subject or entry.pattern
                 found[f"{part} {name!r} of {entry.tenant}"].add((entry.subject is None, theirs, entry.reason, days))
     return dict(found)
+
+
+def _spelling(catalogue: Catalogue, other: Catalogue, scope: Scope, month: date) -> dict[str, set[object]]:
+    """Which spellings are one subject, of the tenants that both versions have."""
+    found: dict[str, set[object]] = {}
+    both = {tenant.id for tenant in other.tenants}
+    for tenant in catalogue.tenants:
+        if scope.has(tenant.id) and tenant.id in both:
+            found[f"{_FOLD}{tenant.id}"] = {tenant.fold_case}
+            found[f"{_TRUNCATE}{tenant.id}"] = {tenant.truncates(month)}
+    return found
 
 
 def _in_month(entries: Iterable[Exclusion], scope: Scope, month: date) -> Iterator[tuple[Exclusion, Validity]]:

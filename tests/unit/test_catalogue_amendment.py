@@ -162,6 +162,14 @@ REFUSED = {
         [("{id: a, name: A}", "{id: a, name: A, alias_policy: {identities: apply, from_month: 2025-03}}")],
         ["jp-1 2025-03 is sealed, and the alias policy of a is new there: let it begin with from_month: 2025-04"],
     ),
+    "whether case tells people apart": (
+        [("{id: a, name: A}", "{id: a, name: A, fold_case: false}")],
+        ["jp-1 2025-01 to 2025-03 is sealed, and fold_case of a is another there: leave it as it was: it holds for"],
+    ),
+    "a domain that is cut off in sealed months": (
+        [("{id: a, name: A}", "{id: a, name: A, truncate_domain: 2025-03}")],
+        ["jp-1 2025-03 is sealed, and truncate_domain of a is another there: let it begin with 2025-04"],
+    ),
     "whom an exclusion hits": (
         [("aliases:\n", "exclusions_hit: identity\naliases:\n")],
         ["jp-1 2025-01 to 2025-03 is sealed, and", "leave it as it was: it holds for every month"],
