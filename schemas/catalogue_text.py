@@ -35,8 +35,9 @@ class Document(NamedTuple):
 def read_document(text: str, name: str) -> Document:
     """Raises CatalogueError, with one fault, for what is no YAML mapping."""
     try:
-        root = yaml.compose(text, Loader=_Loader)
-        value = _Loader(text).get_single_data()
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        value = None if root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
