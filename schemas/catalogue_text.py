@@ -71,7 +71,7 @@ def dotted(path: Path) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".") or "catalogue"
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Dates stay text, and a key given twice is an error instead of a silent loss."""
 
     yaml_implicit_resolvers: ClassVar[Any] = {  # type: ignore[misc]  # typed as an instance variable upstream
