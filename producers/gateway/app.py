@@ -147,10 +147,14 @@ class Events:
         bucket = self._buckets.get(line)
         if bucket is None or bucket.rate != rate:
             bucket = self._buckets[line] = Bucket.full(rate, now)
-        if wait := bucket.wait(now):
-            detail = f"this key ({grant.key.name}) may send {rate:g} events a second: send again after Retry-After"
-            raise Halt(429, detail, {"retry-after": str(math.ceil(wait))})
+        self._spare(grant, bucket)
         return bucket
+
+    def _spare(self, grant: Grant, bucket: Bucket) -> None:
+        if wait := bucket.wait(time.monotonic()):
+            name, rate = grant.key.name, bucket.rate
+            detail = f"this key ({name}) may send {rate:g} events a second: send again after Retry-After"
+            raise Halt(429, detail, {"retry-after": str(math.ceil(wait))})
 
     def _admit(self, length: int | None) -> int:
         """Room for the body, in bytes of `waiting_bytes`; without a length, for the largest."""
@@ -186,9 +190,11 @@ class Events:
         return Halt(413, f"the body is {had}, and {self._settings.body_bytes:,} are taken: send smaller batches")
 
     async def _answer(self, scope: Scope, grant: Grant, bucket: Bucket, body: bytes) -> Response:
+        self._spare(grant, bucket)  # others may have taken it while the body came
         try:
             request = unpack(scope["headers"], body)
         except Unreadable as error:
+            bucket.take(1)
             raise Halt(error.status, str(error)) from None
         if len(request.events) > (limit := self._settings.batch_events):
             count = len(request.events)
@@ -202,7 +208,7 @@ class Events:
             except Unavailable as error:
                 self._meters.unavailable(str(error))
                 raise Halt(
-                    503, "the events cannot be stored now, none was taken: send them again after Retry-After",
+                    503, "the events cannot be stored now: send them again after Retry-After",
                     {"retry-after": str(SPOOL_FULL_SECONDS)},
                 ) from None  # fmt: skip
             self._meters.events(stored, "", len(verdict.taken))

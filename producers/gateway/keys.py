@@ -90,9 +90,13 @@ class KeyRing:
         self._gone = False
         """Whether there was a file, and is none now."""
 
-    def __len__(self) -> int:
+    def in_force(self, now: datetime) -> int:
+        """How many keys somebody could send with."""
         self._look()
-        return len(self._grants)
+        return sum(
+            key.revoked is None and (key.valid_until is None or now < key.valid_until)
+            for key in (grant.key for grant in self._grants.values())
+        )  # fmt: skip
 
     def grant(self, authorization: bytes | None, certificate: Iterable[str], now: datetime) -> Grant:
         """Whom a request's Authorization header stands for. Raises Denied."""

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from infra.errors import OutOfReach, RollcallError
@@ -116,24 +115,28 @@ class Link:
     def _empty(self) -> None:
         """Sends all that the spool holds, oldest first. Raises OutOfReach when Kafka does not acknowledge."""
         while not self._ended.is_set() and (segment := self._spool.oldest()) is not None:
+            large: list[bytes] = []
             for payload in self._spool.read(segment):
-                self._deliver(segment, elements(payload))
+                large += self._deliver(elements(payload))
                 self.up = True
                 if self._ended.is_set():
                     return
+            if large:  # all of the segment at once: what is put aside again replaces what was
+                self._spool.put_aside(segment, b"\n".join(large) + b"\n", ".too-large")
+                log.error(
+                    "%d spooled events are larger than the topic takes (%d bytes); they are kept in the spool's folder "
+                    "as ….too-large: raise the topic's max.message.bytes and push that file",
+                    len(large), self.max_event_bytes,
+                )  # fmt: skip
             self._spool.remove(segment)
 
-    def _deliver(self, segment: Path, raws: Sequence[bytes]) -> None:
+    def _deliver(self, raws: Sequence[bytes]) -> list[bytes]:
+        """Returns the events that are too large: spooled before the topic could be asked. Raises OutOfReach."""
         limit = self.max_event_bytes
-        if large := [raw for raw in raws if len(raw) > limit]:  # spooled before the topic could be asked
-            self._spool.put_aside(segment, b"\n".join(large) + b"\n", ".too-large")
-            log.error(
-                "%d spooled events are larger than the topic takes (%d bytes); they are kept in the spool's folder as "
-                "….too-large: raise the topic's max.message.bytes and push that file", len(large), limit,
-            )  # fmt: skip
+        large = [raw for raw in raws if len(raw) > limit]
         events = [(raw, read_one(raw).subject) for raw in raws if len(raw) <= limit]
         if not events:
-            return
+            return large
         settled, errors = threading.Event(), list[Exception | None]()
 
         def done(error: Exception | None) -> None:
@@ -144,6 +147,7 @@ class Link:
         if not settled.wait(self._answer_seconds + 1) or errors[0] is not None:
             what = type(errors[0]).__name__ if errors else f"no answer in {self._answer_seconds:.0f} seconds"
             raise OutOfReach(f"Kafka at {self._settings.bootstrap} did not acknowledge what was spooled ({what})")
+        return large
 
     def _down(self, why: str) -> None:
         if self.up or why != self.why:

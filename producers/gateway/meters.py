@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from infra.metrics import definitions as metrics
@@ -57,7 +58,7 @@ class Meters:
 
     def ready(self) -> Answer:
         """Ready: events can be stored somewhere, and there is a key to send them with."""
-        keys, why = len(self._ring), list[str]()
+        keys, why = self._ring.in_force(datetime.now(UTC)), list[str]()
         if not self._link.up:
             why.append(f"events go to the spool: {self._link.why}")
         if not self._link.up and not self._spool.room:

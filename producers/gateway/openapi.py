@@ -20,18 +20,23 @@ _PROBLEMS: Final = {
     429: "The key has sent too many events; nothing was taken.",
     431: "The headers are longer than 64 KiB; nothing was taken.",
     500: "A fault of the gateway; whether the events were taken is not known.",
-    503: "The events cannot be stored now; nothing was taken.",
+    503: "The events cannot be stored now, as much is in hand or connected as may be, or the keys are gone.",
 }
 _AGAIN: Final = {
     "Retry-After": {"description": "seconds", "required": True, "schema": {"type": "integer", "minimum": 1}}
 }  # fmt: skip
+_CHALLENGE: Final = {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}}
+_HEADERS: Final = {401: _CHALLENGE, 429: _AGAIN, 503: _AGAIN}
+_ATTRIBUTES: Final = ("specversion", "id", "source", "type", "time", "subject")
 
 
 def document() -> dict[str, Any]:
     _, definitions = models_json_schema(
         [(LoginEvent, "validation"), (Answer, "serialization"), (Problem, "serialization")], ref_template=_REFERENCE
     )
-    event, answer, problem = ({"$ref": _REFERENCE.format(model=name)} for name in ("LoginEvent", "Answer", "Problem"))
+    event, data, answer, problem = (
+        {"$ref": _REFERENCE.format(model=name)} for name in ("LoginEvent", "LoginData", "Answer", "Problem")
+    )
     said = {"application/json": {"schema": answer}}
     responses: dict[str, Any] = {
         "202": {"description": "Every event is safe: Kafka, or the gateway's disk, has it.", "content": said},
@@ -45,7 +50,7 @@ def document() -> dict[str, Any]:
     for status, meaning in _PROBLEMS.items():
         responses[str(status)] = {
             "description": meaning, "content": {"application/problem+json": {"schema": problem}},
-            **({"headers": _AGAIN} if status in (429, 503) else {}),
+            **({"headers": headers} if (headers := _HEADERS.get(status)) else {}),
         }  # fmt: skip
     asked = {
         code: {"description": meaning, "content": {"application/json": {"schema": {"type": "object"}}}}
@@ -62,13 +67,21 @@ def document() -> dict[str, Any]:
             "/v1/events": {
                 "post": {
                     "operationId": "sendEvents", "summary": "Send login events",
-                    "description": "Structured or batched mode as below; binary mode: `data` as application/json, the "
-                    "attributes in ce- headers.",
+                    "description": "Structured, batched or binary mode: an event, an array of them, or an event's "
+                    "`data` with its attributes in ce- headers.",
+                    "parameters": [
+                        {
+                            "name": f"ce-{name}", "in": "header", "required": False, "schema": {"type": "string"},
+                            "description": "binary mode only: percent-encoded UTF-8",
+                        }
+                        for name in _ATTRIBUTES
+                    ],
                     "requestBody": {
                         "required": True,
                         "content": {
                             "application/cloudevents+json": {"schema": event},
                             "application/cloudevents-batch+json": {"schema": {"type": "array", "items": event}},
+                            "application/json": {"schema": data},
                         },
                     },
                     "responses": dict(sorted(responses.items())),

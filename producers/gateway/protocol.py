@@ -24,6 +24,7 @@ class Protocol(HttpToolsProtocol):
     _headers_ended = False
     _header_bytes = 0
     _patience: asyncio.TimerHandle | None = None
+    _deaf: asyncio.TimerHandle | None = None
     _certificate: frozenset[str] = frozenset()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -65,8 +66,20 @@ class Protocol(HttpToolsProtocol):
         self._in_headers = True
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        """The client does not read its answers."""
+        super().pause_writing()
+        self._deaf = self.loop.call_later(self.body_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._deaf is not None:
+            self._deaf.cancel()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
+        if self._deaf is not None:
+            self._deaf.cancel()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:

@@ -14,6 +14,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,10 @@ def run(settings: Settings) -> int:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: setattr(server, "should_exit", True))
     host, port = listener.getsockname()[:2]
+    keys = ring.in_force(datetime.now(UTC))
     log.info(
-        "listening on %s://%s:%d, %d keys%s", "https" if context else "http", host, port, len(ring),
-        "" if len(ring) else ": nobody can send yet, `rollcall gateway key add` makes a key", extra={"port": port},
+        "listening on %s://%s:%d, %d keys%s", "https" if context else "http", host, port, keys,
+        "" if keys else ": nobody can send yet, `rollcall gateway key add` makes a key", extra={"port": port},
     )  # fmt: skip
     if context is None and not _loopback(own.host):
         log.warning(

@@ -44,6 +44,7 @@ class Spool:
         self._open: tuple[Path, FileIO] | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            sync_folder(folder.parent)
             self._lock = open(os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+b")  # noqa: SIM115
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._segments = {path: path.stat().st_size for path in sorted(folder.glob("*.spool"))}
@@ -61,8 +62,7 @@ class Spool:
     @property
     def size(self) -> int:
         """What waits for Kafka."""
-        with self._guard:
-            return sum(self._segments.values())
+        return sum(list(self._segments.values()))  # without the guard: an append holds it while the disk writes
 
     @property
     def room(self) -> bool:
@@ -72,8 +72,7 @@ class Spool:
     @property
     def oldest_seconds(self) -> float:
         """Since the oldest segment was last written to; 0 when the spool is empty."""
-        with self._guard:
-            path = next(iter(self._segments), None)
+        path = next(iter(list(self._segments)), None)
         try:
             return max(0.0, self._clock() - path.stat().st_mtime) if path else 0.0
         except FileNotFoundError:
@@ -109,29 +108,25 @@ class Spool:
             return path
 
     def read(self, segment: Path) -> Iterator[bytes]:
-        """The payloads of a segment in order, up to the last whole frame.
-
-        A rest behind that was never promised; it is kept aside and told, not thrown away.
-        """
+        """Each frame's payload, in order. What is no whole frame is kept aside and told, not thrown away."""
+        rest: list[bytes] = []
         with segment.open("rb") as file:
-            while True:
-                start = file.tell()
-                header = file.read(_HEADER.size)
-                if not header:
-                    return
-                length, check = _HEADER.unpack(header) if len(header) == _HEADER.size else (-1, 0)
-                payload = file.read(length) if 0 <= length <= self._limit else b""
-                if len(payload) != length or crc32(payload) != check:
-                    file.seek(start)
-                    rest = file.read()
-                    self.put_aside(segment, rest, ".rest")
-                    log.warning(
-                        "%s: %d bytes behind the last whole frame are no frame (a crash while they were written: "
-                        "nobody was told that they are safe); they are kept beside it as ….rest",
-                        segment.name, len(rest),
-                    )  # fmt: skip
-                    return
-                yield payload
+            size = os.fstat(file.fileno()).st_size
+            while header := file.read(_HEADER.size):
+                length, check = _HEADER.unpack(header) if len(header) == _HEADER.size else (size, 0)
+                whole = 0 < length <= size - file.tell()
+                payload = file.read(length)
+                if whole and crc32(payload) == check:
+                    yield payload
+                else:
+                    rest += [header, payload]
+        if rest:
+            self.put_aside(segment, b"".join(rest), ".rest")
+            log.warning(
+                "%s: %d bytes are no whole frame: at its end a crash while they were written, and nobody was told that "
+                "they are safe; elsewhere a damaged disk. They are kept beside it as ….rest",
+                segment.name, sum(map(len, rest)),
+            )  # fmt: skip
 
     def remove(self, segment: Path) -> None:
         """Kafka has acknowledged all that is in it."""

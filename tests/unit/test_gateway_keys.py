@@ -102,7 +102,7 @@ def test_whom_a_key_speaks_for(file: Path) -> None:
 def test_a_file_that_breaks_leaves_the_keys_as_they_were_and_is_told(file: Path) -> None:
     _, token = keys.add(file, "citrix", ("/a",), ("t",), NOW)
     ring = KeyRing(file, Clock())
-    assert len(ring) == 1
+    assert ring.in_force(NOW) == 1
     good = file.read_text()
     file.write_text(good.replace('"version": 1', '"version": 2'))
     assert ring.grant(bearer(token), (), NOW)
@@ -110,7 +110,7 @@ def test_a_file_that_breaks_leaves_the_keys_as_they_were_and_is_told(file: Path)
     with pytest.raises(ConfigurationError, match="version"):
         keys.load(file)
     file.write_text(good)
-    assert (len(ring), ring.fault) == (1, None)
+    assert (ring.in_force(NOW), ring.fault) == (1, None)
 
 
 def test_a_file_that_is_gone_leaves_no_key_in_force_until_it_is_back(file: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_file_that_is_gone_leaves_no_key_in_force_until_it_is_back(file: Path)
     with pytest.raises(Denied, match="send again") as denied:
         ring.grant(bearer(token), (), NOW)
     assert denied.value.status == 503, "it may be a mistake: the sender keeps what it has"
-    assert (len(ring), "there is no file of keys" in (ring.fault or "")) == (0, True)
+    assert (ring.in_force(NOW), "there is no file of keys" in (ring.fault or "")) == (0, True)
     moved.rename(file)
     assert ring.grant(bearer(token), (), NOW)
     assert ring.fault is None
@@ -133,6 +133,16 @@ def test_a_key_and_what_replaces_it_are_one_line(file: Path) -> None:
     third, _ = keys.rotate(file, second.id, timedelta(hours=1), NOW)
     assert [key.line for key in keys.load(file).keys] == [None, first.id, first.id]
     assert third.line == first.id
+
+
+def test_keys_that_are_over_are_not_in_force(file: Path) -> None:
+    one, _ = keys.add(file, "one", ("/a",), ("t",), NOW)
+    two, _ = keys.add(file, "two", ("/a",), ("t",), NOW)
+    ring = KeyRing(file, Clock())
+    assert ring.in_force(NOW) == 2
+    keys.revoke(file, one.id, NOW)
+    keys.rotate(file, two.id, timedelta(hours=1), NOW)
+    assert [ring.in_force(NOW + timedelta(hours=h)) for h in (0, 1)] == [2, 1]
 
 
 def test_wrong_usage(file: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from infra.errors import ConfigurationError
+from infra.errors import ConfigurationError, OutOfReach
 from producers.gateway import spool as module
+from producers.gateway.link import Link
 from producers.gateway.spool import Spool, SpoolFull
+from schemas.settings import KafkaSettings
+from tests.unit.logins import login
 
 LIMIT = 1 << 20
 
@@ -116,3 +121,54 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="ROLLCALL_GATEWAY_SPOOL"):
         Spool(tmp_path / "file" / "spool", LIMIT)
+
+
+def test_a_damaged_frame_costs_no_other(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, LIMIT)
+    for payload in (b"first", b"second", b"third"):
+        spool.append(payload)
+    spool.close()
+    [segment] = tmp_path.glob("*.spool")
+    whole = segment.read_bytes()
+    segment.write_bytes(whole.replace(b"second", b"sec0nd") + b"\0" * 40)
+    assert drained(Spool(tmp_path, LIMIT)) == [b"first", b"third"]
+    assert b"sec0nd" in segment.with_suffix(".rest").read_bytes()
+
+
+def test_a_limit_that_is_lowered_hides_nothing(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, LIMIT)
+    spool.append(b"x" * 1000)
+    spool.close()
+    assert drained(Spool(tmp_path, 100)) == [b"x" * 1000]
+
+
+def test_events_that_the_topic_does_not_take_are_all_kept(tmp_path: Path) -> None:
+    """Of several frames, and when the first try ends in the middle."""
+    spool = Spool(tmp_path, LIMIT)
+    small, large = ([json.dumps(login(subject=f"{name}{n}")).encode() for n in range(3)] for name in ("a", "b" * 300))
+    for one, other in zip(small, large, strict=True):
+        spool.append(b"[" + one + b"," + other + b"]")
+    link = Link(KafkaSettings(), spool, answer_seconds=1, buffer_bytes=1)
+    link.max_event_bytes = max(map(len, small))
+    sent: list[bytes] = []
+
+    class Once:
+        """Kafka takes the first frame, then goes; and is back."""
+
+        gone = False
+
+        def send_many(self, events: Any, done: Any) -> None:
+            if len(sent) == 1 and not self.gone:
+                self.gone = True
+                raise RuntimeError
+            sent.extend(raw for raw, _ in events)
+            done(None)
+
+    link._producer = Once()  # type: ignore[assignment]
+    with pytest.raises(OutOfReach):
+        link._empty()
+    link._empty()
+    [aside] = tmp_path.glob("*.too-large")
+    assert aside.read_bytes().splitlines() == large
+    assert set(sent) == set(small)
+    assert spool.oldest() is None
