@@ -132,10 +132,10 @@ def _agreed(raw: bytes, events: Sequence[Login]) -> bool:
         return False
     if (odd or (b" " in raw and b'" ' in raw)) and any(event.subject.isspace() for event in events):
         return False
+    if 0 not in [event.time.microsecond for event in events]:
+        return True  # a time that was rounded up into the next second has none
     hidden = escaped and (b"\\u002" in raw or b"\\u003" in raw)  # a dot or a digit as an escape
-    if not hidden and b".999999" not in raw:
-        return True
-    return all(event.time.microsecond for event in events)  # else one may have been rounded up into the next second
+    return not hidden and b".999999" not in raw
 
 
 def fast_form(event: LoginEvent) -> Event:

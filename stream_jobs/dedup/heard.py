@@ -13,7 +13,7 @@ from stream_jobs.dedup.fold import Folded, PlacedReport
 from stream_jobs.dedup.moment import first_minute, microseconds
 from stream_jobs.dedup.rows import Block
 
-REMEMBERED = 100_000
+REMEMBERED = 30_000
 """Days of sources that are remembered as stored; forgetting them costs a repeated row each."""
 _NEVER_LESS, _NEVER_MORE = (1 << 63) - 1, -(1 << 63)
 """The neutral elements of min and max."""
@@ -34,15 +34,16 @@ class Heard:
 
     def __init__(self) -> None:
         self._stored: dict[Key, Known] = {}
+        self._hours: dict[str, set[int]] = {}
+        """Of the same, by source, the clock hours: what most batches bring again."""
 
     def fresh(self, folded: Folded) -> dict[Key, Known]:
         """What of a batch is not known to be stored."""
         found: dict[Key, Known] = {}
         for source, hours in folded.heard.items():
-            for hour in hours:
+            for hour in hours.keys() - self._hours.get(source, set()):
                 day, minute = divmod(first_minute(hour), _DAY)
-                if not self._stored.get((source, day), _NOTHING)[0] & (quarter := 1 << minute // 15):
-                    _join(found, (source, day), (quarter, _NEVER_LESS, _NEVER_MORE))
+                _join(found, (source, day), (1 << minute // 15, _NEVER_LESS, _NEVER_MORE))
         for source, time, append_ms in folded.delays:
             delay = append_ms - microseconds(time) // 1000
             _join(found, (source, time // _A_DAY), (0, delay, delay))
@@ -51,12 +52,15 @@ class Heard:
             if 0 <= key[1] <= _LAST_DAY and _joined(before := self._stored.get(key, _NOTHING), known) != before
         }  # fmt: skip
 
-    def learn(self, stored: dict[Key, Known]) -> None:
-        """Tells what ClickHouse has acknowledged."""
+    def learn(self, folded: Folded, stored: dict[Key, Known]) -> None:
+        """Tells what of the batch was `fresh`, and that ClickHouse has acknowledged it."""
         if len(self._stored) > REMEMBERED:
             self._stored.clear()
+            self._hours.clear()
         for key, known in stored.items():
             _join(self._stored, key, known)
+        for source, hours in folded.heard.items():
+            self._hours.setdefault(source, set()).update(hours)
 
 
 def activity(fresh: dict[Key, Known]) -> Block:

@@ -88,7 +88,7 @@ class Pipeline:
         with self.meters.timed("learn"):
             rows.learn(folded, self._cache)
             self._linked.learn(links)
-            self._heard.learn(fresh)
+            self._heard.learn(folded, fresh)
         written = sum(len(block) for block in inserts if block.table == self.table)
         self.meters.stored(batch, folded, written)
         self.events += folded.total()

@@ -90,7 +90,7 @@ def test_only_what_is_new_is_stored_and_what_was_refused_is_not_heard_of() -> No
         ("/citrix/tokyo-1", date(2026, 11, 1)): [1 << 8, -1000, -1000],
     }
     assert memory.fresh(found) == fresh, "what was not acknowledged is stored again"
-    memory.learn(fresh)
+    memory.learn(found, fresh)
     assert memory.fresh(found) == {}
 
 
