@@ -40,7 +40,7 @@ def read_document(text: str, name: str) -> Document:
         value = None if root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        line = min(mark.line + 1, len(text.splitlines())) if mark else 1  # at its end, libyaml means the next
         raise CatalogueError([f"{name}:{line}: not YAML: {error.problem}; mend the line or quote the text"]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         what = str(error).splitlines()[0]
