@@ -42,7 +42,7 @@ lint: $(READY)  ## ruff, mypy --strict, and the arrows between rooms
 bench: $(READY)  ## the worker and the producer beside their peers on the same topic, 200,000 events; minutes
 	@$(BIN)/python -m bench
 
-bench-full: $(READY)  ## the same with a million events, and freshness, storage, memory, an outage; 25 min
+bench-full: $(READY)  ## the same with a million events, and freshness, storage, memory, an outage; 30 min
 	@$(BIN)/python -m bench --full
 
 faults: $(READY)  ## kills, freezes and starves workers and servers, and compares what is stored with the truth; 20 min

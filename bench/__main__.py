@@ -1,7 +1,7 @@
 """Rollcall beside its peers in one run, and what else its figures are: checked first, then shown.
 
     python -m bench                      # short: the worker and the producer
-    python -m bench --full               # every part that `make bench-full` runs, in at most 25 minutes
+    python -m bench --full               # every part that `make bench-full` runs, in at most 30 minutes
     python -m bench --only memory --only storage
     python -m bench --only worker --partitions 1 16 --counted 0 95 --pack 1
 
@@ -124,7 +124,7 @@ def _arguments() -> argparse.Namespace:
     found = parser.parse_args()
     found.events = found.events or (1_000_000 if found.full else 200_000)
     found.rounds = found.rounds or (5 if found.full else 2)
-    found.minutes = found.minutes or (24.0 if found.full else None)
+    found.minutes = found.minutes or (30.0 if found.full else None)
     return found
 
 
