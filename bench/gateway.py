@@ -1,6 +1,6 @@
 """The gateway beside an empty handler of the same server: `python -m bench.gateway [--requests N]`.
 
-Batches of 100 events, each acknowledged by a Kafka of its own on this machine. Told are: the limit (64 connections,
+Batches of 100 events, each acknowledged by a Kafka of its own on this machine; plain, over TLS, over mutual TLS. Told are: the limit (64 connections,
 each sending when it was answered), the server process's CPU seconds a million events there, and the time from when a
 request was due until its answer at half of that limit (requests fall due evenly, whatever the server does).
 """
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+import trustme
 import uvloop
 
 from bench.events import events
@@ -52,7 +54,7 @@ class Figures:
 
     def __str__(self) -> str:
         return (
-            f"{self.name:15}{self.events_a_second:12,.0f} events/s{self.cpu_seconds_a_million:8.2f} CPU s/million"
+            f"{self.name:28}{self.events_a_second:12,.0f} events/s{self.cpu_seconds_a_million:8.2f} CPU s/million"
             f"{self.p50:8.1f} ms p50{self.p99:8.1f} ms p99"
         )
 
@@ -85,10 +87,16 @@ class Client(asyncio.Protocol):
             self._answered.exception()  # looked at, if nobody waits
 
 
-async def _load(port: int, bodies: list[bytes], requests: int, rate: float | None) -> tuple[float, list[float]]:
+async def _load(
+    port: int, bodies: list[bytes], requests: int, rate: float | None, tls: ssl.SSLContext | None
+) -> tuple[float, list[float]]:  # fmt: skip
     """Seconds it took, and each request's seconds. Without `rate` a connection sends when it was answered."""
     loop, due = asyncio.get_running_loop(), iter(range(requests))
-    clients = [(await loop.create_connection(Client, LOOPBACK, port))[1] for _ in range(CONNECTIONS)]
+    named = "localhost" if tls else None
+    clients = [
+        (await loop.create_connection(Client, LOOPBACK, port, ssl=tls, server_hostname=named))[1]
+        for _ in range(CONNECTIONS)
+    ]  # fmt: skip
     took: list[float] = []
     begun = time.perf_counter()
 
@@ -106,13 +114,15 @@ async def _load(port: int, bodies: list[bytes], requests: int, rate: float | Non
     return time.perf_counter() - begun, took
 
 
-def measure(name: str, pid: int, port: int, bodies: list[bytes], requests: int) -> Figures:
-    uvloop.run(_load(port, bodies, requests // 10, None))  # warm
+def measure(
+    name: str, pid: int, port: int, bodies: list[bytes], requests: int, tls: ssl.SSLContext | None = None
+) -> Figures:  # fmt: skip
+    uvloop.run(_load(port, bodies, requests // 10, None, tls))  # warm
     before = _cpu(pid)
-    seconds, _ = uvloop.run(_load(port, bodies, requests, None))
+    seconds, _ = uvloop.run(_load(port, bodies, requests, None, tls))
     used = _cpu(pid) - before
     limit = requests / seconds
-    _, took = uvloop.run(_load(port, bodies, requests // 2, limit / 2))
+    _, took = uvloop.run(_load(port, bodies, requests // 2, limit / 2, tls))
     took.sort()
     million = requests * BATCH / 1e6
     return Figures(
@@ -149,6 +159,18 @@ def empty_handler(port: int) -> None:
         app, host=LOOPBACK, port=port, http=limited(1000, 10, 20), loop="uvloop", lifespan="off", ws="none",
         access_log=False, log_config=None, server_header=False,
     )  # fmt: skip
+
+
+def certificates(folder: Path) -> tuple[dict[str, str], dict[str, str], ssl.SSLContext]:
+    """The gateway's variables for TLS, those that mutual TLS adds, and what a client shows and trusts."""
+    authority = trustme.CA()
+    for name in ("localhost", "client.example"):
+        authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    client = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    client.load_cert_chain(folder / "client.example.pem")
+    served = {f"{PREFIX}GATEWAY_CERT_FILE": str(folder / "localhost.pem")}
+    return served, {f"{PREFIX}GATEWAY_CLIENT_CA_FILE": str(folder / "ca.pem")}, client
 
 
 def _cpu(pid: int) -> float:
@@ -218,8 +240,11 @@ def main() -> None:
         other = free_port()
         with _process([sys.executable, "-m", "bench.gateway", "--empty", str(other)], other, {}) as pid:
             print(measure("empty handler", pid, other, bodies, arguments.requests), flush=True)
-        with _process([sys.executable, "-m", "console.main", "gateway"], port, environment) as pid:
-            print(measure("rollcall gateway", pid, port, bodies, arguments.requests), flush=True)
+        served, mutual, client = certificates(Path(folder))
+        ways: tuple[tuple[str, dict[str, str], ssl.SSLContext | None], ...] = (("", {}, None), (", TLS", served, client), (", mutual TLS", served | mutual, client))
+        for way, more, tls in ways:
+            with _process([sys.executable, "-m", "console.main", "gateway"], port, environment | more) as pid:
+                print(measure(f"rollcall gateway{way}", pid, port, bodies, arguments.requests, tls), flush=True)
 
 
 if __name__ == "__main__":
