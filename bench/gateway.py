@@ -1,8 +1,9 @@
 """The gateway beside an empty handler of the same server: `python -m bench.gateway [--requests N]`.
 
-Batches of 100 events, each acknowledged by a Kafka of its own on this machine; plain, over TLS, over mutual TLS. Told are: the limit (64 connections,
-each sending when it was answered), the server process's CPU seconds a million events there, and the time from when a
-request was due until its answer at half of that limit (requests fall due evenly, whatever the server does).
+Batches of 100 events, each acknowledged by a Kafka of its own on this machine; plain, over TLS, over mutual TLS. Told
+are: the limit (64 connections, each sending when it was answered), the server process's CPU seconds a million events
+there, and the time from when a request was due until its answer at half of that limit (requests fall due evenly,
+whatever the server does).
 """
 
 from __future__ import annotations
@@ -241,7 +242,9 @@ def main() -> None:
         with _process([sys.executable, "-m", "bench.gateway", "--empty", str(other)], other, {}) as pid:
             print(measure("empty handler", pid, other, bodies, arguments.requests), flush=True)
         served, mutual, client = certificates(Path(folder))
-        ways: tuple[tuple[str, dict[str, str], ssl.SSLContext | None], ...] = (("", {}, None), (", TLS", served, client), (", mutual TLS", served | mutual, client))
+        ways: tuple[tuple[str, dict[str, str], ssl.SSLContext | None], ...] = (
+            ("", {}, None), (", TLS", served, client), (", mutual TLS", served | mutual, client)
+        )  # fmt: skip
         for way, more, tls in ways:
             with _process([sys.executable, "-m", "console.main", "gateway"], port, environment | more) as pid:
                 print(measure(f"rollcall gateway{way}", pid, port, bodies, arguments.requests, tls), flush=True)
