@@ -54,6 +54,10 @@ PIPELINE: Final = Dashboard(
             Promql("sum by (partition) (rollcall_lag_records)", "{{partition}}"), stacked=True,
         ),
         series(
+            "Events that wait", "The same in events: an estimate by how many a record held lately.",
+            Promql("sum by (partition) (rollcall_lag_events)", "{{partition}}"), stacked=True,
+        ),
+        series(
             "Freshness", "From Kafka's append of a batch's first record until the batch is stored.",
             _freshness(0.5), _freshness(0.99), unit="s",
         ),
@@ -66,6 +70,14 @@ PIPELINE: Final = Dashboard(
             Promql("sum(rate(rollcall_rows_written_total[$__rate_interval]))", "written"),
             Promql("sum(rate(rollcall_rows_saved_total[$__rate_interval]))", "saved"),
             unit="ops", stacked=True,
+        ),
+        series(
+            "Cache hits", "Share of the counted events of which the cache knew that they change nothing stored.",
+            Promql(
+                "sum(rate(rollcall_cache_hits_total[$__rate_interval])) "
+                '/ sum(rate(rollcall_events_total{result="counted"}[$__rate_interval]))', "hits",
+            ),
+            unit="percentunit",
         ),
         series(
             "Events in a batch", "The mean.",

@@ -46,6 +46,9 @@ ROWS_SAVED: Final = Metric(
     "rollcall_rows_saved", "counter",
     "Counted events that needed no row: the cache knew it (a hit), or an event of the same batch had brought it.",
 )  # fmt: skip
+CACHE_HITS: Final = Metric(
+    "rollcall_cache_hits", "counter", "Counted events of which the cache knew that they change no stored row."
+)
 BATCH_RECORDS: Final = Metric("rollcall_batch_records", "histogram", "Records in a batch.", buckets=_SIZES)
 BATCH_EVENTS: Final = Metric("rollcall_batch_events", "histogram", "Events in a batch.", buckets=_SIZES)
 STEP_SECONDS: Final = Metric(
@@ -72,6 +75,10 @@ ASSIGNED: Final = Metric("rollcall_assigned_partitions", "gauge", "Partitions th
 LAG_RECORDS: Final = Metric(
     "rollcall_lag_records", "gauge", "Records in the log that are not stored yet, of a partition of this worker.",
     ("partition",),
+)  # fmt: skip
+LAG_EVENTS: Final = Metric(
+    "rollcall_lag_events", "gauge",
+    "An estimate of the same in events: by how many a record of the newest batch held.", ("partition",),
 )  # fmt: skip
 LAG_SECONDS: Final = Metric(
     "rollcall_lag_seconds", "gauge", "Age of the oldest record that is not stored yet, by its append time; 0: none.",
@@ -100,9 +107,9 @@ WORKER: Final = Metric(
 )  # fmt: skip
 
 WORKERS: Final = (
-    EVENTS, RECORDS, ROWS_WRITTEN, ROWS_SAVED, BATCH_RECORDS, BATCH_EVENTS, STEP_SECONDS, FRESHNESS_SECONDS, RETRIES,
-    LOST_RECORDS, ASSIGNED, LAG_RECORDS, LAG_SECONDS, REBALANCES, CACHE_ROWS, CACHE_LIMIT, QUARANTINE_RATIO,
-    QUARANTINE_LIMIT, GENERATION, READY, STUCK, LAST_MOVE, WORKER,
+    EVENTS, RECORDS, ROWS_WRITTEN, ROWS_SAVED, CACHE_HITS, BATCH_RECORDS, BATCH_EVENTS, STEP_SECONDS,
+    FRESHNESS_SECONDS, RETRIES, LOST_RECORDS, ASSIGNED, LAG_RECORDS, LAG_EVENTS, LAG_SECONDS, REBALANCES, CACHE_ROWS,
+    CACHE_LIMIT, QUARANTINE_RATIO, QUARANTINE_LIMIT, GENERATION, READY, STUCK, LAST_MOVE, WORKER,
 )  # fmt: skip
 
 # A gateway's

@@ -94,6 +94,8 @@ class Folded:
         self.reports: list[PlacedReport] = []
         self.heard: defaultdict[str, dict[int, int]] = defaultdict(dict)
         """How many events counted, by source and by the clock hour (`moment`) they took place in; no replays."""
+        self.added = 0
+        """Events that may change a stored row; of all others the cache knew that they do not."""
         self.delays: list[Delay] = []
         """Of the first and last event of each run."""
         self.decode_seconds = 0.0
@@ -116,6 +118,7 @@ class Folded:
 
     def add(self, slot: Slot, subject: str, days: int, first: tuple[timedelta, str, str], recorded_in: int) -> None:
         """Joins one event into its row."""
+        self.added += 1
         rows = self.rows.get(slot)
         if rows is None:
             rows = self.rows[slot] = {}

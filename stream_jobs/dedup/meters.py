@@ -24,6 +24,9 @@ class Meters:
         self._made = Instruments(metrics.WORKERS)
         self.registry = self._made.registry
         self._assignments = 0
+        self._events_a_record = 1.0
+        self._since: dict[int, float] = {}
+        """By partition that is behind, the append time of its oldest record that is not stored, as last known."""
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
@@ -48,8 +51,10 @@ class Meters:
         made.count(metrics.RECORDS, records)
         made.count(metrics.ROWS_WRITTEN, rows)
         made.count(metrics.ROWS_SAVED, max(0, counted - rows))
+        made.count(metrics.CACHE_HITS, counted - folded.added)
         made.observe(metrics.BATCH_RECORDS, records)
         made.observe(metrics.BATCH_EVENTS, counted + quarantined)
+        self._events_a_record = max(1.0, (counted + quarantined) / records)
         # Two machines' clocks may differ.
         made.observe(metrics.FRESHNESS_SECONDS, max(0.0, self._now() - batch.records[0].timestamp / 1000))
 
@@ -78,8 +83,12 @@ class Meters:
         made.set(metrics.ASSIGNED, len(looks))
         made.set_all(metrics.LAG_RECORDS, {str(look.partition): look.lag for look in looks})
         made.set_all(
+            metrics.LAG_EVENTS, {str(look.partition): look.lag * self._events_a_record for look in looks}
+        )
+        self._since = {look.partition: self._oldest(look, now) for look in looks if look.behind}
+        made.set_all(
             metrics.LAG_SECONDS,
-            {str(look.partition): _age(look, now, still) for look in looks},
+            {str(look.partition): max(0.0, now - self._since.get(look.partition, now)) for look in looks},
         )
         made.count(metrics.REBALANCES, assignments - self._assignments)
         self._assignments = assignments
@@ -90,8 +99,7 @@ class Meters:
         made.set(metrics.LAST_MOVE, now - still)
 
 
-def _age(look: Look, now: float, still: float) -> float:
-    """Seconds; of what is not in hand only is known for how long nothing has moved."""
-    if look.oldest is not None:
-        return max(0.0, now - look.oldest)
-    return still if look.behind else 0.0
+    def _oldest(self, look: Look, now: float) -> float:
+        """The append time of the oldest record that is not stored. Of what is not in hand only is known that it is no
+        older than what was, or for how long it has been waiting."""
+        return look.oldest if look.oldest is not None else self._since.get(look.partition, now)

@@ -68,6 +68,7 @@ def test_a_batch_is_counted_by_what_became_of_its_events() -> None:
     meters = Meters(now=lambda: 1_010.0)
     folded = Folded()
     folded.heard.update({"/a": {1: 80, 2: 10}, UNKNOWN_SOURCE: {1: 5}})
+    folded.added = 25
     folded.refused = [refusal("not_json", 1), refusal("not_json", 2), refusal("unknown_sku", 3)]
     meters.stored(batch(7, appended=1_000.0), folded, rows=20)
     meters.stored(batch(1, appended=1_020.0), Folded(), rows=0)  # appended by a clock ahead of ours
@@ -78,6 +79,7 @@ def test_a_batch_is_counted_by_what_became_of_its_events() -> None:
     assert found["rollcall_records_total", ()] == 8
     assert found["rollcall_rows_written_total", ()] == 20
     assert found["rollcall_rows_saved_total", ()] == 75
+    assert found["rollcall_cache_hits_total", ()] == 70
     assert found["rollcall_batch_events_sum", ()] == 98
     assert found["rollcall_freshness_seconds_sum", ()] == 10.0
     assert found["rollcall_freshness_seconds_bucket", ("10.0",)] == 2
@@ -91,6 +93,24 @@ def test_a_step_that_fails_is_measured_too() -> None:
     assert samples(meters)["rollcall_step_seconds_count", ("insert",)] == 1
 
 
+def test_lag_is_that_of_each_partition_whatever_others_do() -> None:
+    clock = [1_000.0]
+    meters, health = Meters(now=lambda: clock[0]), Health(60, 300)
+
+    def lags(*looks: Look) -> list[float]:
+        meters.looked(looks, health.judge(), 0.0, 1, 0, {})
+        return [samples(meters)["rollcall_lag_seconds", (str(look.partition),)] for look in looks]
+
+    never, other = Look(0, 0, 0, 1_000_000), Look(1, 10, 30, 30, oldest=990.0)
+    assert lags(never, other) == [0.0, 10.0]
+    clock[0] += 3_600
+    assert lags(never, Look(1, 30, 30, 30)) == [3_600.0, 0.0], "it waits since it was first seen to"
+    assert lags(Look(0, 5, 9, 1_000_000, oldest=500.0)) == [4_100.0]
+    clock[0] += 5
+    assert lags(Look(0, 9, 9, 1_000_000)) == [4_105.0], "between two polls of a backlog: as old as what was in hand"
+    assert lags(Look(0, 9, 9, 9)) == [0.0]
+
+
 def test_how_it_stands_shows_what_is_assigned_and_nothing_else() -> None:
     meters = Meters(now=lambda: 1_000.0)
     health = Health(60, 300)
@@ -100,7 +120,8 @@ def test_how_it_stands_shows_what_is_assigned_and_nothing_else() -> None:
     meters.looked([unread], health.judge(), 7.0, 3, 124, {})
     found = samples(meters)
     assert found["rollcall_lag_records", ("5",)] == 5
-    assert found["rollcall_lag_seconds", ("5",)] == 7.0
+    assert found["rollcall_lag_events", ("5",)] == 5
+    assert found["rollcall_lag_seconds", ("5",)] == 0.0
     assert ("rollcall_lag_records", ("4",)) not in found, "it was taken away"
     assert not any(name == "rollcall_quarantine_ratio" for name, _ in found)
     assert found["rollcall_rebalances_total", ()] == 3
