@@ -114,7 +114,7 @@ def _arguments() -> argparse.Namespace:
     every = (*FULL, *OTHERS)
     parser.add_argument("--full", action="store_true", help=f"{', '.join(FULL)}; a million events, 5 rounds")
     parser.add_argument("--only", action="append", choices=every, metavar="PART", help=", ".join(every))
-    parser.add_argument("--events", type=int, help="in a topic (a twentieth for stock Faust)")
+    parser.add_argument("--events", type=int, help="in a topic (a 40th for stock Faust)")
     parser.add_argument("--subjects", type=int, default=5_000_000, help="that the worker's memory holds")
     parser.add_argument("--rounds", type=int, help="that count; one more warms up")
     parser.add_argument("--minutes", type=float, help="after so many no further round or part begins")
