@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-FAULTS_MINUTES ?= 20
+FAULTS_MINUTES ?= 30
 SOAK_MINUTES ?= 60
 
 .DEFAULT_GOAL := help
@@ -45,7 +45,7 @@ bench: $(READY)  ## the worker and the producer beside their peers on the same t
 bench-full: $(READY)  ## the same with a million events, and freshness, storage, memory, an outage; 30 min
 	@$(BIN)/python -m bench --full
 
-faults: $(READY)  ## kills, freezes and starves workers and servers, and compares what is stored with the truth; 20 min
+faults: $(READY)  ## kills, freezes and starves workers and servers, and compares what is stored with the truth; 30 min
 	@$(BIN)/python -m tests.faults --minutes $(FAULTS_MINUTES)
 
 soak: $(READY)  ## the same for an hour (SOAK_MINUTES=60) under load: memory flat, nothing left to read at the end

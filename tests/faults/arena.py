@@ -196,6 +196,8 @@ class Arena:
         watcher.reset_pause()
         yield this
         self.settle()
+        if watcher.fault is not None:
+            raise AssertionError(f"the watcher could not look: {watcher.fault!r}")
         total, distinct = crew.done_records()
         this.records, this.repeated = distinct - distinct_before, total - stored_before - (distinct - distinct_before)
         this.found = self.differences()

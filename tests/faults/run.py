@@ -34,17 +34,26 @@ class Results:
     def holds(self) -> bool:
         return not self.failed and all(each.holds for each in self.rounds)
 
+    def lacking(self, faults: Iterable[Fault]) -> list[str]:
+        """Faults that this machine can have, and of which no round was brought to its end."""
+        had = {each.fault for each in self.rounds} | self.not_had.keys()
+        return sorted({fault.name for fault in faults} - had)
+
     @property
     def kills(self) -> int:
         return sum(each.kills for each in self.rounds)
 
 
 def schedule(faults: Iterable[Fault], seed: int, share: float = 1.0) -> list[tuple[Fault, int]]:
-    """Every fault's rounds, shuffled; `share` of them, at least one each."""
+    """Every fault's rounds, shuffled; `share` of them, at least one each. The first of each come before all others."""
     rng = Random(seed)
-    rounds = [(fault, rng.randrange(1 << 30)) for fault in faults for _ in range(max(1, round(fault.rounds * share)))]
-    rng.shuffle(rounds)
-    return rounds
+    first, more = list[tuple[Fault, int]](), list[tuple[Fault, int]]()
+    for fault in faults:
+        first.append((fault, rng.randrange(1 << 30)))
+        more += [(fault, rng.randrange(1 << 30)) for _ in range(round(fault.rounds * share) - 1)]
+    rng.shuffle(first)
+    rng.shuffle(more)
+    return first + more
 
 
 def run(

@@ -45,6 +45,7 @@ def killed_mid_flush(arena: Arena, rng: Random) -> str:
     if process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
     process.join(10)
+    assert process.exitcode == -signal.SIGKILL, f"it ended with {process.exitcode} before it could be killed"
     arena.look()
     logged, sure = arena.log.events - before, _sum(come.read_bytes())
     assert logged >= sure, f"Kafka acknowledged {sure} events, and only {logged} are in its log"

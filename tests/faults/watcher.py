@@ -42,6 +42,8 @@ class Watcher:
         self.longest_pause = 0.0
         self.lag: int | None = None
         self.last_error = ""
+        self.fault: Exception | None = None
+        """What its own looks ended with, other than that somebody was away."""
 
     def start(self) -> None:
         self._thread.start()
@@ -93,8 +95,11 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._ending.wait(self._every):
-            with suppress(*AWAY):
-                self.look()
+            try:
+                with suppress(*AWAY):
+                    self.look()
+            except Exception as error:  # looked at when the round ends
+                self.fault = self.fault or error
 
     def _connected(self) -> Client:
         if self._client is None:
