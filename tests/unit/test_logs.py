@@ -20,7 +20,10 @@ log.debug("not said")
 for other in ("aiokafka.consumer", "rollcaller", "stream_jobs.dedup.job", "urllib3"):
     logging.getLogger(other).error("noise")
 try:
-    raise ValueError("two\\nlines")
+    try:
+        {{}}["alice@customer.example"]
+    except KeyError as error:
+        raise ValueError("alice\\nagain") from error
 except ValueError:
     log.exception("fault")
 """
@@ -37,6 +40,9 @@ def test_text_is_for_people() -> None:
     lines = said("text")
     assert lines[0].endswith("INFO rollcall.worker: events 3")
     assert not any("noise" in line for line in lines)
+    assert len(lines) == 2, "a line a fact"
+    assert "alice" not in lines[1], "an exception may quote a name"
+    assert "fault (ValueError at <string>:15 <module>; from KeyError at <string>:13 <module>)" in lines[1]
 
 
 def test_json_is_an_object_a_line_with_its_facts() -> None:
@@ -44,7 +50,7 @@ def test_json_is_an_object_a_line_with_its_facts() -> None:
     assert [line["message"] for line in lines] == ["events 3", "fault"]
     assert lines[0]["events"] == 3
     assert lines[0]["level"] == "info"
-    assert "two\nlines" in lines[1]["exception"]
+    assert lines[1]["exception"].startswith("ValueError at ")
 
 
 def test_a_fact_that_json_does_not_know_is_written_as_text() -> None:
