@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,6 +94,9 @@ class MonitorServer:
             self._query(request)
         finally:
             self._one.release()
+        if request.close_connection:  # not before: who comes at once again must not meet this query
+            with suppress(OSError):
+                request.connection.shutdown(socket.SHUT_RDWR)
 
     def _query(self, request: BaseHTTPRequestHandler) -> None:
         self.queries.append(unquote(request.path))
@@ -108,7 +112,7 @@ class MonitorServer:
         if fault in ("drop", "hang"):
             time.sleep(self.hang_seconds if fault == "hang" else 0)
             request.close_connection = True
-            return request.connection.shutdown(socket.SHUT_RDWR)
+            return
         if isinstance(fault, int):
             return _send(request, fault, {"error": {"message": "told to"}}, {"Retry-After": self.retry_after})
         self.before_page(len(self.queries))
@@ -151,6 +155,4 @@ def _send(
     request.send_header("Content-Length", str(len(body)))
     request.end_headers()
     request.wfile.write(body[: len(body) // 2] if cut else body)
-    if cut:
-        request.close_connection = True
-        request.connection.shutdown(socket.SHUT_RDWR)
+    request.close_connection = request.close_connection or cut

@@ -1,9 +1,8 @@
 """Azure Virtual Desktop: rows of `WVDConnections` (Log Analytics).
 
-A connection is several rows with one CorrelationId; only State `Connected` is a login. The row's TimeGenerated is UTC
-unless its column says otherwise: the portal's CSV heads it `TimeGenerated [UTC]` or `TimeGenerated [Local Time]` and
-writes `10/31/2026, 11:59:59.123 PM`. A row that continues an earlier connection (PredecessorConnectionId) is a
-reconnect. The host pool comes from `_ResourceId`; Azure compares its parts ignoring case, so they are lower case here.
+A connection is several rows with one CorrelationId; only State `Connected` is a login. A row that continues an earlier
+connection (PredecessorConnectionId) is a reconnect. The host pool comes from `_ResourceId`; Azure compares its parts
+ignoring case, so they are lower case here.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from producers.adapters.adapter import (
     needed,
     optional,
 )
-from producers.times import read_form, read_time
-from schemas.calendar import zone_named
+from producers.adapters.portal import generated
 from schemas.quarantine import Refusal
 
 POLICIES: Policies = {
@@ -33,8 +31,6 @@ _POOL = re.compile(
     r"/subscriptions/([^/]+)/resourcegroups/([^/]+)/providers/microsoft\.desktopvirtualization/hostpools/([^/]+)"
 )
 _QUERY = "let the query keep all columns of WVDConnections"
-_PORTAL = "%m/%d/%Y, %I:%M:%S.%f %p"
-_UTC = zone_named("UTC")
 
 
 class AvdAdapter:
@@ -62,15 +58,9 @@ class AvdAdapter:
         )  # fmt: skip
 
     def _time(self, record: Record) -> str:
-        for name, zone in (
-            ("TimeGenerated", _UTC), ("TimeGenerated [UTC]", _UTC), ("TimeGenerated [Local Time]", self._zone),
-        ):  # fmt: skip
-            if text := optional(record, name):
-                if not text.rstrip().endswith(("AM", "PM")):
-                    return read_time(text, zone)
-                form = _PORTAL if "." in text else _PORTAL.replace(".%f", "")
-                return read_form(text, form, zone)
-        raise Refusal("missing_member", f"TimeGenerated: is missing or empty; {_QUERY}")
+        if (time := generated(record, self._zone)) is None:
+            raise Refusal("missing_member", f"TimeGenerated: is missing or empty; {_QUERY}")
+        return time
 
 
 def _pool(resource: str) -> tuple[str, str]:

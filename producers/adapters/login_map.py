@@ -16,7 +16,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -40,13 +40,21 @@ def _known_zone(value: str) -> str:
 def _known_format(value: str) -> str:
     if value in CLOCKS:
         return value
-    day = datetime(2026, 10, 31, 23, 58, 57)
+    if "%Z" in value.replace("%%", ""):
+        raise ValueError(f"{value!r}: a zone's name says too little (CST is three); write %z for an offset, or zone")
+    day = datetime(2026, 10, 31, 23, 58, 57, tzinfo=UTC)
     try:
         again = datetime.strptime(day.strftime(value), value)
     except ValueError as error:
         raise ValueError(f"{value!r} is neither {', '.join(CLOCKS)} nor a form of strptime ({error})") from None
-    if again.replace(second=57, tzinfo=None, microsecond=0) != day:
+    if again.replace(second=57, tzinfo=UTC, microsecond=0) != day:
         raise ValueError(f"{value!r} loses the year, month, day, hour (with %p if it is %I) or minute; name them all")
+    return value
+
+
+def _known_delimiter(value: str) -> str:
+    if value in '"\r\n\0':
+        raise ValueError(f"{value!r} cannot part columns: quotes and line ends have their own meaning in CSV")
     return value
 
 
@@ -149,7 +157,9 @@ class Condition(Part):
 class LoginMap(Part):
     records: Literal["csv", "json"]
     source: LongText | None = Field(None, description="the events' source; left out: --source, or /map/FILE")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="of CSV")
+    delimiter: Annotated[str, AfterValidator(_known_delimiter)] = Field(
+        ",", min_length=1, max_length=1, description="of CSV"
+    )
     encoding: Annotated[str, AfterValidator(_known_encoding)] = Field("utf-8", description="of CSV")
     skip_lines: int = Field(0, ge=0, description="lines above the header of CSV")
     header: bool = Field(True, description="CSV without one: its columns are called 1, 2, 3, …")

@@ -5,7 +5,7 @@ and the like are services and shares. Windows also logs on machines (`NAME$`) an
 accounts of a domain, a machine or Entra ID are people, which their SIDs tell (S-1-5-21-…, S-1-12-1-…).
 
 A record is what `wevtutil … /f:xml` or the Event Viewer writes, flattened; or JSON or CSV of Winlogbeat, NXLog or the
-Log Analytics table SecurityEvent.
+Log Analytics table SecurityEvent, from a query or the Azure portal.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from producers.adapters.adapter import (
     needed,
     part,
 )
+from producers.adapters.portal import exported, generated
 
 POLICIES: Policies = {
     "types": Policy("the logon types that are logins, as 2+10+11"),
@@ -68,10 +69,14 @@ class WindowsAdapter:
         upn = user if "@" in user else None
         sam = None if upn else f"{needed(event, 'TargetDomainName', _CURE)}\\{user}"
         yield Seen(
-            id=f"{computer}/{needed(event, 'EventRecordID', _CURE)}", time=moment(event, "Time", self._zone, _CURE),
+            id=f"{computer}/{needed(event, 'EventRecordID', _CURE)}", time=self._time(event),
             source="/windows", subject=sid if self._by_sid else upn or sam or "", product=computer,
             upn=upn, sid=sid, sam=sam,
         )  # fmt: skip
+
+    def _time(self, event: Record) -> str:
+        found = generated(event, self._zone) if exported(event) else None
+        return found or moment(event, "Time", self._zone, _CURE)
 
 
 def _flat(record: Record) -> dict[str, Any]:

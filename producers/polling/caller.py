@@ -6,6 +6,7 @@ again, later each time; an expired token is renewed once. What no repeat can cur
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class Caller:
                 seconds = parsedate_to_datetime(header).timestamp() - self.now()
             except ValueError:
                 return otherwise
-        return min(max(seconds, 0.0), LONGEST_WAIT)
+        return otherwise if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT)
 
 
 def _hopeless(status: int, base: str, body: bytes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
@@ -33,17 +33,28 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from infra.errors import ConfigurationError, OutOfReach
 from producers.polling.portion import Portion
 
-Query = Callable[[], tuple[Select[Any], ColumnElement[datetime], ColumnElement[int]]]
-"""What is selected, the time by which it is ordered, and the key that tells rows of one time apart."""
+
+class Asked(NamedTuple):
+    """What is selected, the time by which it is ordered, and the key that tells rows of one time apart."""
+
+    found: Select[Any]
+    time: ColumnElement[datetime]
+    key: ColumnElement[int]
+    ended: ColumnElement[datetime] | None = None
+    """Where a row may be written when something ends, under the time of its beginning: when it ended."""
 
 
-def guacamole() -> tuple[Select[Any], ColumnElement[datetime], ColumnElement[int]]:
+Query = Callable[[], Asked]
+
+
+def guacamole() -> Asked:
+    """Before 1.5 Guacamole wrote a connection's row when it had ended."""
     history = Table(
         "guacamole_connection_history", MetaData(), Column("history_id", Integer), Column("username", String),
         Column("connection_name", String), Column("sharing_profile_id", Integer),
-        Column("sharing_profile_name", String), Column("start_date", DateTime),
+        Column("sharing_profile_name", String), Column("start_date", DateTime), Column("end_date", DateTime),
     )  # fmt: skip
-    return select(history), history.c.start_date, history.c.history_id
+    return Asked(select(history), history.c.start_date, history.c.history_id, history.c.end_date)
 
 
 def horizon(prefix: str) -> Query:
@@ -52,7 +63,7 @@ def horizon(prefix: str) -> Query:
     Names are written in lower case, which every database takes for the one that Horizon made.
     """
 
-    def query() -> tuple[Select[Any], ColumnElement[datetime], ColumnElement[int]]:
+    def query() -> Asked:
         tables = MetaData()
         event = Table(
             f"{prefix}event", tables, Column("eventid", Integer), Column("eventtype", String), Column("time", DateTime),
@@ -64,7 +75,7 @@ def horizon(prefix: str) -> Query:
         )  # fmt: skip
         named = and_(data.c.eventid == event.c.eventid, data.c.name == "UserDisplayName")
         found = select(event, data.c.strvalue.label("userdisplayname")).select_from(event.outerjoin(data, named))
-        return found, event.c.time, event.c.eventid
+        return Asked(found, event.c.time, event.c.eventid)
 
     return query
 
@@ -92,31 +103,49 @@ def rows(
 ) -> Iterator[Portion]:
     """All rows at or after `since`, up to now or before `until`, each portion in a short transaction of its own.
 
+    Without `until` first those of what began before `since` and has ended since.
+
     Raises OutOfReach when the database does not answer, or not this query.
     """
-    found, time, key = query()
+    found, time, key, ended = query()
     if until is not None:
         found = found.where(time < _naive(until))
+    elif ended is not None:
+        yield from _ended_since(engine, found.where(time < _naive(since), ended >= _naive(since)), key, since, portion)
     after: tuple[datetime, int] | None = None
     while True:
         place = time >= _naive(since) if after is None else or_(time > after[0], and_(time == after[0], key > after[1]))
-        try:
-            with engine.connect() as connection:
-                if engine.dialect.name == "postgresql":  # or a mark would be compared in the session's zone
-                    connection.execute(text("SET TIME ZONE 'UTC'"))
-                page = connection.execute(found.where(place).order_by(time, key).limit(portion)).mappings().all()
-        except SQLAlchemyError as error:
-            said = str(getattr(error, "orig", None) or type(error).__name__)[:200]
-            raise OutOfReach(
-                f"the database gives no answer ({said}): is it there, and may this account read the tables?"
-            ) from None
+        page = _page(engine, found.where(place).order_by(time, key).limit(portion))
         if not page:
             return
         last = page[-1]
         after = last[time.key or ""], last[key.key or ""]
-        yield Portion([dict(row) for row in page], _mark(after[0]))
+        yield Portion(page, _mark(after[0]))
         if len(page) < portion:
             return
+
+
+def _ended_since(
+    engine: Engine, found: Select[Any], key: ColumnElement[int], since: datetime, portion: int
+) -> Iterator[Portion]:
+    """In the order of the key; they move no mark."""
+    after: int | None = None
+    while page := _page(engine, (found if after is None else found.where(key > after)).order_by(key).limit(portion)):
+        after = page[-1][key.key or ""]
+        yield Portion(page, since)
+
+
+def _page(engine: Engine, asked: Select[Any]) -> list[dict[str, Any]]:
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":  # or a mark would be compared in the session's zone
+                connection.execute(text("SET TIME ZONE 'UTC'"))
+            return [dict(row) for row in connection.execute(asked).mappings().all()]
+    except SQLAlchemyError as error:
+        said = str(getattr(error, "orig", None) or type(error).__name__)[:200]
+        raise OutOfReach(
+            f"the database gives no answer ({said}): is it there, and may this account read the tables?"
+        ) from None
 
 
 def _mark(time: datetime) -> datetime:

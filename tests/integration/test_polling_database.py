@@ -107,6 +107,21 @@ def test_what_was_written_late_or_by_a_clock_put_back_is_read_by_the_next_poll(e
     assert tally.mark == told, "without an offset: the database's own time, as if it were UTC"
 
 
+@pytest.mark.parametrize("portion", [1, 1000])
+def test_a_row_that_is_written_when_a_connection_ends_is_read(engine: Engine, tmp_path: Path, portion: int) -> None:
+    """As Guacamole did before 1.5: hours behind the mark."""
+    visit(engine, 1, "a", "2026-10-25 12:00:00")
+    poll(engine, tmp_path, guacamole, GuacamoleAdapter(TOKYO))
+    for number, user in ((2, "b"), (3, "c")):
+        visit(engine, number, user, "2026-10-25 08:00:00")
+    with engine.begin() as broker:
+        broker.execute(text("UPDATE guacamole_connection_history SET end_date = '2026-10-25 12:01:00.000000'"))
+    before = poll(engine, tmp_path, guacamole, GuacamoleAdapter(TOKYO), portion).mark
+    assert {(event["id"], event["subject"]) for event in sent(tmp_path)} == {("1", "a"), ("2", "b"), ("3", "c")}
+    told = datetime(2026, 10, 25, 3 if zoned(engine) else 12, tzinfo=UTC)
+    assert before == told, "the mark stays where it was"
+
+
 def test_horizon_with_the_name_from_its_event_data(engine: Engine, tmp_path: Path) -> None:
     with engine.begin() as broker:
         for number, kind in enumerate(("BROKER_USERLOGGEDIN", "AGENT_CONNECTED", "AGENT_DISCONNECTED"), 1):

@@ -118,11 +118,11 @@ def test_declared_sources(make_settings: Any, typed: Callable[..., Outcome], tmp
     with sqlite3.connect(tmp_path / "guacamole.db") as broker:
         broker.execute(
             "CREATE TABLE guacamole_connection_history (history_id INTEGER, username TEXT, connection_name TEXT, "
-            "sharing_profile_id INTEGER, sharing_profile_name TEXT, start_date DATETIME)"
+            "sharing_profile_id INTEGER, sharing_profile_name TEXT, start_date DATETIME, end_date DATETIME)"
         )
         for n, time in enumerate(("2026-09-30 23:59:59", "2026-10-01 00:00:00", "2026-10-31 23:59:59")):
             broker.execute(
-                "INSERT INTO guacamole_connection_history VALUES (?, ?, 'Desk', NULL, NULL, ?)",
+                "INSERT INTO guacamole_connection_history VALUES (?, ?, 'Desk', NULL, NULL, ?, NULL)",
                 (n, f"guest-{n}", f"{time}.000000"),
             )
     rows = [connection(n, OCTOBER, f"azure-{n}@customer-a.example") for n in range(4)]

@@ -230,6 +230,15 @@ def test_a_damaged_windows_event_costs_no_neighbour() -> None:
     assert (len(cut.events), reasons(cut)) == (1, [(3, "not_an_event")])
 
 
+def test_windows_as_the_azure_portal_exports_it() -> None:
+    head = "TimeGenerated [{}],Computer,EventID,EventRecordId,LogonType,TargetUserName,TargetUserSid,TargetDomainName\n"
+    row = '"10/31/2026, 11:59:59.123 PM",RDSH-1,4624,81,10,alice,S-1-5-21-1-2-3-4,CORP\n'
+    [event] = read(head.format("UTC") + row, "windows").events
+    assert (event["time"], event["subject"]) == ("2026-10-31T23:59:59.123000+00:00", "CORP\\alice")
+    [event] = read(head.format("Local Time") + row, "windows", zone="Asia/Tokyo").events
+    assert event["time"] == "2026-10-31T23:59:59.123000+09:00"
+
+
 def test_windows_as_winlogbeat_and_log_analytics_give_it() -> None:
     data = {"TargetUserName": "alice", "TargetDomainName": "C", "TargetUserSid": SID + "1104", "LogonType": "10"}
     beat = {"@timestamp": "2026-10-31T14:59:59.123Z", "winlog": {

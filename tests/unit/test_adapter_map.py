@@ -153,3 +153,24 @@ def test_selectors() -> None:
     for bad in ("", "$", "a.", ".a", "a[-1]", "a[*]", "a b"):
         with pytest.raises(ValueError, match=r"no selector|is empty"):
             parse_selector(bad)
+
+
+def test_a_form_with_an_offset() -> None:
+    found = "records: csv\nlogin: {time: {from: t, format: '%d/%b/%Y:%H:%M:%S %z'}, subject: u, product: p}"
+    out = read("t,u,p\n31/Oct/2026:23:59:59 +0900,a,x\n", found)
+    assert [event["time"] for event in out.events] == ["2026-10-31T23:59:59+09:00"]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('delimiter: "\\n"', "map.yaml:2: delimiter: '\\n' cannot part columns"),
+        ("delimiter: '\"'", "map.yaml:2: delimiter: '\"' cannot part columns"),
+        ("", "map.yaml:3: login.time.format: '%Y-%m-%d %H:%M:%S %Z': a zone's name says too little"),
+    ],
+)  # fmt: skip
+def test_what_would_be_read_wrongly_is_refused_before_use(line: str, fault: str) -> None:
+    form = "{from: t, format: '%Y-%m-%d %H:%M:%S %Z', zone: Asia/Tokyo}" if not line else "t"
+    with pytest.raises(ConfigurationError) as refused:
+        parse_login_map(f"records: csv\n{line}\nlogin: {{time: {form}, subject: u, product: p}}\n", "map.yaml")
+    assert fault in str(refused.value)
