@@ -28,7 +28,7 @@ from schemas.settings import Settings
 from tests.faults.crew import Crew
 from tests.faults.logins import CATALOGUE, REMEMBERED, Event, Logins
 from tests.faults.proxy import Proxy
-from tests.faults.truth import Difference, Log, State, compare, stored
+from tests.faults.truth import Difference, Log, State, compare, kept_aside, stored
 from tests.faults.watcher import AWAY, Watcher
 
 SETTLE_SECONDS = 120.0
@@ -224,10 +224,11 @@ class Arena:
 
     def look(self) -> None:
         """The watcher's exact look, while nothing runs."""
-        if not wait_until(self._looked, 30):
+        if not wait_until(self.looked, 30):
             raise AssertionError("the stack does not answer")
 
-    def _looked(self) -> bool:
+    def looked(self) -> bool:
+        """False when a server is away."""
         with suppress(*AWAY):
             self.watcher.look()
             return True
@@ -236,8 +237,10 @@ class Arena:
     def differences(self) -> Difference:
         """What is stored against the truth, both ways."""
         with connect(self.settings) as client:
-            found = compare(self.log.expected, stored(client))
+            found = stored(client)
+        found.kept = kept_aside(self.settings, self.logins)
+        difference = compare(self.log.expected, found)
         lost = [m for m, row in self.acknowledged.rows.items()
                 if (logged := self.log.expected.rows.get(m)) is None or not logged._replace(recorded_in=0).covers(row)]
         assert not lost, f"{len(lost)} logins that Kafka acknowledged are not in its log"
-        return found
+        return difference

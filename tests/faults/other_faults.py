@@ -26,19 +26,24 @@ CLOSE_SECONDS = 90
 def close_killed(arena: Arena, rng: Random) -> str:
     """A close is killed over one of its requests to ClickHouse, three times; the next one must seal the truth."""
     working(arena, **LARGE)
-    killed = []
+    killed, ended, within = list[str](), 0, 60
     with arena.arriving():
-        for _ in range(3):
+        while len(killed) < 3:
             with Proxy(arena.stack.local.clickhouse_port) as proxy:
                 process = _close(arena, proxy)
-                at = rng.randint(1, 60)
+                at = rng.randint(1, within)
                 proxy.at[at] = process.kill
                 try:
                     process.wait(CLOSE_SECONDS)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     raise AssertionError("a close does not end") from None
-                killed.append(f"{min(at, proxy.requests)}{'' if process.returncode == -9 else ' (done)'}")
+                if process.returncode == -9:
+                    killed.append(str(at))
+                    continue
+                assert process.returncode == 0, f"a close ended with {process.returncode}"
+                ended, within = ended + 1, min(within, proxy.requests)
+                assert ended < 4, f"closes end before they can be killed, the last after {within} requests"
         _closes_exactly(arena)
     return f"killed at request {', '.join(killed)}"
 

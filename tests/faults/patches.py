@@ -1,20 +1,22 @@
 """What is changed in a worker on purpose, in its own process, before it starts.
 
-`commit_first`, `done_first` and `learn_first` break a rule that the counts stand on: the suite must find it
-(`test_it_can_fail.py`). `dynamic` is no fault: membership of the consumer group without a seat.
+`commit_first`, `done_first`, `learn_first` and `aside_in_name` break a rule that the counts stand on: the suite must
+find it (`test_it_can_fail.py`). `dynamic` is no fault: membership of the consumer group without a seat.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from infra.clickhouse.client import Retryable
 from stream_jobs.dedup import job, rows
 from stream_jobs.dedup.batch import Batch
 from stream_jobs.dedup.commits import Ledger
-from stream_jobs.dedup.fold import Folded
+from stream_jobs.dedup.fold import Folded, Refused
 from stream_jobs.dedup.pipeline import Pipeline
+from stream_jobs.dedup.quarantine import Quarantine
 from stream_jobs.dedup.sink import Sink
 
 
@@ -56,6 +58,14 @@ def learn_first() -> None:
 
     Pipeline.store = stored  # type: ignore[method-assign]
     Sink.patiently = once  # type: ignore[method-assign]
+
+
+def aside_in_name() -> None:
+    """Events are set aside in the table, and their bytes nowhere."""
+
+    async def nothing(self: Quarantine, refused: Iterable[Refused]) -> None: ...
+
+    Quarantine.set_aside = nothing  # type: ignore[method-assign]
 
 
 def dynamic() -> None:

@@ -136,7 +136,7 @@ def _line(name: str, rounds: Sequence[Round]) -> str:
     cells = (
         name, len(rounds), sum(r.kills for r in rounds), sum(r.restarts for r in rounds),
         f"{sum(r.events for r in rounds):,}", sum(r.found.missing for r in rounds), sum(r.found.extra for r in rounds),
-        sum(r.found.wrong for r in rounds), sum(r.found.not_aside + r.found.wrongly_aside for r in rounds),
+        sum(r.found.wrong for r in rounds), sum(r.found.aside_wrongly for r in rounds),
         sum(r.ahead for r in rounds), f"{repeats:.1%}", f"{pauses[-1]:.1f} s ({pauses[len(pauses) // 2]:.1f} s)",
     )  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"

@@ -17,6 +17,8 @@ from tests.faults.fault import Fault, passing, reading, terminate
 QUICK = {"ROLLCALL_WORKER_SESSION_SECONDS": "6"}
 FROZEN_SECONDS = 9.0
 """Longer than QUICK's session."""
+LONGEST_PAUSE = 60.0
+"""Of a partition while workers come and go: a session of 10 s and a slow machine's starts, several times over."""
 # How often a worker may pass a place before it is killed there: as often as each portion of events surely makes it.
 _TIMES = {"start": 1, "assigned": 1, "set-aside": 1, "shutdown": 1, "leaving": 1, "revoked": 1}
 
@@ -102,10 +104,11 @@ def frozen_at(place: str) -> Callable[[Arena, Random], None]:
         worker = crew.start(f"{place}:{rng.randint(1, 3)}:stop", **QUICK)
         if not wait_until(worker.frozen, 60):
             raise AssertionError(f"the place {place} was not reached: {worker.words()}")
-        crew.start(**QUICK)
+        reading(crew.start(**QUICK))
         arena.produce()
-        wait_until(lambda: False, FROZEN_SECONDS)
-        arena.look()
+        if not wait_until(lambda: arena.looked() and arena.watcher.lag == 0, 60):
+            raise AssertionError("nobody has taken over what the frozen worker had")
+        assert worker.frozen(), "it did not stay frozen"
         worker.send(signal.SIGCONT)
         arena.produce()
 
@@ -148,6 +151,8 @@ def come_and_go(*patches: str) -> Callable[[Arena, Random], None]:
             if rng.random() < 0.5:
                 reading(crew.start(patches=patches, **LARGE))
             passing(arena, 3)
+        pause = arena.watcher.longest_pause
+        assert pause < LONGEST_PAUSE, f"a partition stood still for {pause:.0f} s"
 
     return hurt
 
