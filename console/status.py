@@ -36,12 +36,13 @@ def status(
 ) -> int:  # fmt: skip
     """Show what runs and where it answers, rate, lag, freshness, the current month by SKU, quarantine, what is due.
 
-    CSV has the servers alone; with --watch, JSON is an object a line. Exit code 3 when a server does not answer.
+    CSV has the servers alone; with --watch, JSON is an object a line. Exit code 3 when a server does not answer, 1 when
+    a worker of this machine is stuck.
     """
     settings = load_settings()
     watcher = Watcher(settings)
     try:
-        if watch and format == "table":
+        if watch and format == "table" and sys.stdout.isatty():
             return _live(settings, watcher)
         while True:
             code = _once(settings, watcher, format, watch)
@@ -62,15 +63,23 @@ def _once(settings: Settings, watcher: Watcher, format: Format, watch: bool) -> 
         columns = ("service", "state", "address", "pid", "version", "data", "log")
         show("csv", columns, found)
     else:
-        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(_page(picture, found))
-    return 0 if all(each.state == "answers" for each in found) else 3
+        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(page(picture, found))
+        sys.stdout.flush()
+    return exit_code(picture, found)
+
+
+def exit_code(picture: Picture, found: list[Service]) -> int:
+    """What stands still tells a script: 3 a server that does not answer, 1 a worker that is stuck."""
+    if any(each.state != "answers" for each in found):
+        return 3
+    return int(any(worker.stuck for worker in picture.workers))
 
 
 def _live(settings: Settings, watcher: Watcher) -> int:
-    with Live(Text("looking …"), auto_refresh=False, screen=sys.stdout.isatty()) as live:
+    with Live(Text("looking …"), auto_refresh=False, screen=True) as live:
         while True:
             picture = watcher.look()
-            live.update(_page(picture, services(settings, picture)), refresh=True)
+            live.update(page(picture, services(settings, picture)), refresh=True)
             time.sleep(EVERY_SECONDS)
 
 
@@ -91,6 +100,7 @@ def _facts(picture: Picture, found: list[Service]) -> dict[str, Any]:
     facts["store"] = None if isinstance(store, RollcallError) else {
         "generation": store.generation, "newest_append_time": store.newest and store.newest.isoformat(),
         "seconds_since_newest": store.seconds_since_newest, "seconds_since_stored": store.seconds_since_stored,
+        "freshness_seconds": store.freshness,
     }  # fmt: skip
     facts |= dict.fromkeys(("month", "quarantine", "tripped", "sources")) if isinstance(store, RollcallError) else {
         "month": [{**row._asdict(), "month": month_name(row.month)} for row in store.month],
@@ -104,7 +114,8 @@ def _facts(picture: Picture, found: list[Service]) -> dict[str, Any]:
     return {**facts, "errors": errors}
 
 
-def _page(picture: Picture, found: list[Service]) -> RenderableType:
+def page(picture: Picture, found: list[Service]) -> RenderableType:
+    """What a person sees."""
     return Group(*_blocks(picture, found))
 
 
@@ -182,7 +193,7 @@ def _ingest(picture: Picture) -> RenderableType:
     else:
         lines.append(Text(
             f"newest stored record: {store.newest:%Y-%m-%d %H:%M:%S}Z, {_ago(store.seconds_since_newest or 0)} ago; "
-            f"generation {store.generation}"
+            f"append to stored: {_took(store.freshness or 0)}; generation {store.generation}"
         ))  # fmt: skip
     return Group(*lines)
 
@@ -192,6 +203,10 @@ def _days(days: int | None) -> Text:
         return Text("sent")
     words = f"{-days} overdue" if days < 0 else str(days)
     return Text(words, style="bold red" if days < 0 else "yellow" if days <= 2 else "")
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else _ago(seconds)
 
 
 def _ago(seconds: float) -> str:

@@ -13,7 +13,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families as families
 
 from infra.metrics.definitions import MONTHS
-from tests.promql import Series, selectors
+from tests.promql import Series
 
 INFRA = Path(__file__).parents[1] / "infra"
 FOLDER, RULES = INFRA / "grafana" / "dashboards", INFRA / "prometheus" / "alerts.yaml"
@@ -50,12 +50,17 @@ def promql() -> Iterator[Asked]:
             yield Asked(dashboard["uid"], panel["title"], query, panel["type"] == "timeseries")
 
 
-def watched() -> Iterator[Asked]:
-    """What the alert rules look at, without the comparisons: a rule answers only when something is wrong."""
+def alerts() -> Iterator[Asked]:
     for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]:
         for rule in group["rules"]:
-            for selector in selectors(rule["expr"]):
-                yield Asked("alerts", rule["alert"], selector.prettify())
+            yield Asked("alerts", rule["alert"], rule["expr"])
+
+
+def unanswered(series: Series, time: float, about: Callable[[Asked], bool]) -> list[str]:
+    """Panels and whole alert expressions that these series give no row; an alert's comparisons hold regardless."""
+    eased = Series(series.points, regardless=True)
+    asked = [(each, series) for each in promql()] + [(each, eased) for each in alerts()]
+    return [str(each) for each, of in asked if about(each) and not of.ask(each.query, time)]
 
 
 def sql() -> Iterator[Asked]:

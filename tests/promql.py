@@ -81,6 +81,9 @@ class Series:
     """Samples by labels, each at rising times (seconds)."""
 
     points: dict[Labels, Points] = field(default_factory=lambda: defaultdict(list))
+    regardless: bool = False
+    """Comparisons hold whatever the values are, and nothing is absent that is there with other values: an alert's
+    expression then answers wherever its series exist and its joins meet, though nothing is wrong."""
 
     def add(self, labels: Labels, time: float, value: float) -> None:
         self.points[labels].append((time, value))
@@ -110,7 +113,7 @@ class Series:
             case ast.AggregateExpr():
                 return _aggregated(node, self._vector(node.expr, time))
             case ast.BinaryExpr():
-                return _joined(node, self._value(node.lhs, time), self._value(node.rhs, time))
+                return _joined(node, self._value(node.lhs, time), self._value(node.rhs, time), self.regardless)
             case ast.Call():
                 return self._called(node, time)
         raise NotImplementedError(type(node).__name__)
@@ -126,7 +129,7 @@ class Series:
             return time
         if name == "absent":
             # Labels of a plain selector would be in the answer; ours are always in brackets or compared.
-            return {} if self._vector(node.args[0], time) else {frozenset(): 1.0}
+            return {} if bool(self._vector(node.args[0], time)) != self.regardless else {frozenset(): 1.0}
         if name == "histogram_quantile":
             return _quantiles(self._value(node.args[0], time), self._vector(node.args[1], time))
         over = {"rate": _rate, "increase": _increase, "changes": _changes, "max_over_time": _greatest}[name]
@@ -175,15 +178,15 @@ def _aggregated(node: Any, vector: Vector) -> Vector:
     return {labels: _AGGREGATE[str(node.op)](values) for labels, values in groups.items()}
 
 
-def _joined(node: Any, left: Vector | float, right: Vector | float) -> Vector | float:
+def _joined(node: Any, left: Vector | float, right: Vector | float, regardless: bool) -> Vector | float:
     op, modifier = str(node.op), node.modifier
     if isinstance(left, float) and isinstance(right, float):
         return _ARITHMETIC[op](left, right)
     if isinstance(right, float):
         pairs = [(labels, value, right) for labels, value in left.items()]  # type: ignore[union-attr]
-        return _answers(op, pairs, keep_right=False)
+        return _answers(op, pairs, regardless)
     if isinstance(left, float):
-        return _answers(op, [(labels, left, value) for labels, value in right.items()], keep_right=True)
+        return _answers(op, [(labels, left, value) for labels, value in right.items()], regardless, keep_right=True)
     on = modifier.matching if modifier else None
     if on is not None and "Include" not in str(on.type):
         raise NotImplementedError("ignoring")
@@ -208,12 +211,14 @@ def _joined(node: Any, left: Vector | float, right: Vector | float) -> Vector | 
         assert len({key(labels) for labels, _, _ in pairs}) == len(pairs), "several on the left"
         if on is not None:
             pairs = [(only(labels, on.labels), a, b) for labels, a, b in pairs]
-    return _answers(op, pairs, keep_right=False)
+    return _answers(op, pairs, regardless)
 
 
-def _answers(op: str, pairs: list[tuple[Labels, float, float]], *, keep_right: bool) -> Vector:
+def _answers(
+    op: str, pairs: list[tuple[Labels, float, float]], regardless: bool, *, keep_right: bool = False
+) -> Vector:
     if op in _COMPARE:
-        return {labels: b if keep_right else a for labels, a, b in pairs if _COMPARE[op](a, b)}
+        return {labels: b if keep_right else a for labels, a, b in pairs if regardless or _COMPARE[op](a, b)}
     return {without(labels, "__name__"): _ARITHMETIC[op](a, b) for labels, a, b in pairs}
 
 

@@ -32,12 +32,16 @@ class SetAside(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreState:
-    """`newest`: append time of the newest stored record, so many seconds ago by ClickHouse's clock; None: none yet."""
+    """`newest`: append time of the newest stored record, so many seconds ago by ClickHouse's clock; None: none yet.
+
+    `freshness`: seconds from Kafka's append until it was stored, of the newest record of what was stored last.
+    """
 
     generation: int
     newest: datetime | None
     seconds_since_newest: float | None
     seconds_since_stored: float | None
+    freshness: float | None
     month: list[SkuCount]
     quarantine: list[SetAside]
     tripped: list[Tripped]
@@ -46,9 +50,10 @@ class StoreState:
 
 def read_store(client: Client, now: datetime) -> StoreState:
     """Raises the driver's errors."""
-    [(partitions, newest, age, quiet)] = client.query(
+    [(partitions, newest, age, quiet, freshness)] = client.query(
         "SELECT count(), max(newest_append_time), dateDiff('millisecond', max(newest_append_time), now64(3)) / 1000,"
-        " min(seconds_since_stored) FROM ingest_lag"
+        " min(seconds_since_stored), argMax(dateDiff('millisecond', newest_append_time, stored_at), stored_at) / 1000"
+        " FROM ingest_lag"
     ).result_rows
     month = client.query(
         "SELECT month, sku, any(sku_name), uniqExact(tenant), sum(active_users) FROM running_estimate"
@@ -57,7 +62,7 @@ def read_store(client: Client, now: datetime) -> StoreState:
     return StoreState(
         generation=number_in_force(client), newest=utc(newest) if partitions else None,
         seconds_since_newest=max(0.0, age) if partitions else None,
-        seconds_since_stored=quiet if partitions else None,
+        seconds_since_stored=quiet if partitions else None, freshness=max(0.0, freshness) if partitions else None,
         month=[SkuCount(*row) for row in month], quarantine=read_quarantine(client), tripped=tripped(client),
         sources=read_sources(client, now),
     )  # fmt: skip

@@ -10,26 +10,26 @@ import pytest
 from prometheus_client.exposition import generate_latest
 
 from infra.secrets import dashboards_password
-from schemas.ledger import Acknowledged
-from stream_jobs.month_close.report.act import adjust
+from schemas.ledger import Acknowledged, Rejected
+from stream_jobs.month_close.report.act import adjust, waive
 from stream_jobs.month_close.report.approve import approve
 from stream_jobs.status.exporter import registry
 from tests.integration.closing import CATALOGUE, OCTOBER, Login, World
 from tests.integration.conftest import MakeSettings
 from tests.integration.test_reports import AGREEMENTS, AT, RULES, close, draft, send
-from tests.panels import ALL, filled, promql, scrape, sql, watched
+from tests.panels import ALL, alerts, filled, promql, scrape, sql, unanswered
 from tests.promql import Series
 
 SINCE, UNTIL = datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC)
-NOTHING_THERE = {
-    "rollcall-quarantine: Silent sources","rollcall-close: Unknown submissions", "rollcall-close: Blocking findings"}
+SOURCES = "sources: [{source: /broker/0, kind: push, rhythm: {silent_after: 1h}}]\n"
+NOTHING_THERE = {"rollcall-close: Unknown submissions", "rollcall-close: Blocking findings"}
 """Counts that are 0 here; a row all the same."""
 
 
 @pytest.fixture
 def world(make_settings: MakeSettings) -> World:
     """October is closed, reported, corrected (a login was late), and counted by somebody else too."""
-    settings = make_settings(CATALOGUE + AGREEMENTS + RULES, kafka={"partitions": 1})
+    settings = make_settings(CATALOGUE + AGREEMENTS + RULES + SOURCES, kafka={"partitions": 1})
     world, today = World(settings), datetime.now(UTC).date()
     months = ("2026-09", "2026-10", f"{today:%Y-%m}")
     world.push(*[Login(tenant, "S1", f"u{n}", month) for n in range(3) for tenant in "ab" for month in months])
@@ -64,14 +64,16 @@ def world(make_settings: MakeSettings) -> World:
 
 
 def test_every_panel_answers(world: World) -> None:
-    series, made = Series(), registry(world.settings)
-    for time in (0.0, 60.0):
+    series = Series()
+
+    def lacking(time: float) -> list[str]:
+        made = registry(world.settings)  # one looks at reports once a minute
         scrape(series, generate_latest(made).decode(), time, job="rollcall-month", instance="m")
-    about = [asked for asked in (*promql(), *watched()) if asked.of_the_month]
-    assert len(about) >= 15
-    assert {str(asked) for asked in about if not series.ask(asked.query, 60.0)} == {
-        "alerts: RollcallReportRejected", "alerts: RollcallSourceSilent",
-    }  # fmt: skip
+        return unanswered(series, time, lambda asked: asked.of_the_month)
+
+    assert sum(asked.of_the_month for asked in (*promql(), *alerts())) >= 15
+    lacking(0.0)
+    assert lacking(60.0) == ["alerts: RollcallReportRejected"]
 
     world.client.insert(
         "generations", [[2, "active_users", OCTOBER, "wrong SKU", "alice"]],
@@ -91,3 +93,12 @@ def test_every_panel_answers(world: World) -> None:
                     empty.add(str(asked))
                 assert not asked.over_time or found.column_types[0].base_type == "DateTime", asked
     assert empty == NOTHING_THERE
+
+    for finding in draft(world).findings:
+        waive(
+            world.settings, world.client, OCTOBER, "acme", finding=finding.id, reason="known-and-harmless", text="t",
+            actor="bob", at=AT,
+        )  # fmt: skip
+    approve(world.settings, world.client, OCTOBER, "acme", at=AT)
+    send(world, Rejected(revision=2, reason="no such customer"))
+    assert lacking(120.0) == []

@@ -41,6 +41,8 @@ from schemas.settings import Settings
 from tests.faults.gateways import killed
 from tests.integration.gateway import BATCH, ONE, Gateway, event, key, running, settings_of
 from tests.integration.test_producer import events_of, records
+from tests.panels import alerts, promql, scrape, unanswered
+from tests.promql import Series
 
 
 def topic(stack: Settings) -> str:
@@ -89,6 +91,16 @@ def test_a_bad_event_costs_no_neighbour(gateway: Gateway) -> None:
     ]  # fmt: skip
     assert gateway.post(bad).status == 422
     assert {id for id in in_log(gateway) if id.startswith("n-")} == {"n-0", "n-1", "n-2"}
+
+
+def test_what_dashboards_and_alerts_ask_of_a_gateway_is_answered(gateway: Gateway) -> None:
+    series = Series()
+    for n, at in enumerate((0.0, 30.0, 60.0)):
+        assert gateway.post([event(f"d-{n}"), event("d-bad", time="yesterday")]).status == 207
+        with urlopen(f"http://{LOOPBACK}:{gateway.settings.gateway.metrics_port}/metrics", timeout=10) as reply:
+            scrape(series, reply.read().decode(), at, job="rollcall-gateway", instance="g")
+    assert sum(asked.of_a_gateway for asked in (*promql(), *alerts())) >= 9
+    assert unanswered(series, 60.0, lambda asked: asked.of_a_gateway) == []
 
 
 def test_keys_speak_for_their_own_and_end_while_it_runs(gateway: Gateway) -> None:

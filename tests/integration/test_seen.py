@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,21 +24,26 @@ from infra.local.stack import status
 from infra.waiting import wait_until
 from producers.client import LoginProducer
 from schemas.settings import Settings
-from tests.integration.command import Outcome, rollcall, start
-from tests.panels import promql, scrape, watched
-from tests.promql import Series, selectors
+from tests.faults.proxy import Fault, Proxy
+from tests.integration.command import Outcome, environment, rollcall, start
+from tests.panels import Asked, alerts, promql, scrape, unanswered
+from tests.promql import Series
 
 PEOPLE, TIMES = 50, 4
 MONTH = "2026-10"
 
 
+BAD = 2
+
+
 def logins(day: int) -> list[bytes]:
-    """Everybody, as often as TIMES, and one event that is none."""
+    """Everybody, as often as TIMES; one of an unknown SKU, and one event that is none."""
     event = (
         '{{"specversion":"1.0","id":"{n}","source":"/broker/1","type":"rollcall.login.v1",'
-        '"time":"2026-10-{day:02}T09:00:00Z","subject":"user{n}","data":{{"tenant":"customer-a","sku":"DAAS-PREM-T1"}}}}'
+        '"time":"2026-10-{day:02}T09:00:00Z","subject":"user{n}","data":{{"tenant":"customer-a","sku":"{sku}"}}}}'
     )
-    return [event.format(n=n, day=day).encode() for _ in range(TIMES) for n in range(PEOPLE)] + [b'{"no":"event"}']
+    good = [event.format(n=n, day=day, sku="DAAS-PREM-T1").encode() for _ in range(TIMES) for n in range(PEOPLE)]
+    return [*good, event.format(n=0, day=day, sku="NO-SUCH").encode(), b'{"no":"event"}']
 
 
 def produce(settings: Settings, day: int = 5) -> None:
@@ -67,6 +74,10 @@ def worker(settings: Settings, port: int, **changes: str) -> Iterator[subprocess
         process.communicate(timeout=30)
 
 
+def proxy_of(proxy: Proxy) -> dict[str, str]:
+    return {"ROLLCALL_CLICKHOUSE_URL": f"http://{LOOPBACK}:{proxy.port}"}
+
+
 def get(port: int, path: str) -> tuple[int, bytes]:
     """Status and body; 0 while nobody listens."""
     try:
@@ -91,34 +102,37 @@ def metrics(port: int) -> dict[str, float]:
     return found
 
 
-def unanswered(text: str) -> dict[str, str]:
-    """What dashboards and alerts ask about workers and get no answer to, by panel or alert, with the metric."""
-    series = Series()
-    for time in (0.0, 30.0, 60.0):
-        scrape(series, text, time, job="rollcall-worker", instance="w")
-    questions = [asked for asked in (*promql(), *watched()) if not (asked.of_the_month or asked.of_a_gateway)]
-    assert len(questions) > 40
-    return {
-        str(asked): str(next(selectors(asked.query)).name) for asked in questions if not series.ask(asked.query, 60.0)
-    }
+def of_a_worker(asked: Asked) -> bool:
+    return not (asked.of_the_month or asked.of_a_gateway)
 
 
 def test_a_worker_tells_what_it_did(settings: Settings, client: Client, port: int) -> None:
-    produce(settings)
-    with worker(settings, port) as one:
-        assert wait_until(lambda: metrics(port).get("rollcall_events_total") == PEOPLE * TIMES + 1, 60, pause=0.3)
+    """Its first insert is refused once; what dashboards and whole alert expressions ask of it has answers."""
+    series = Series()
+
+    def scraped(time: float) -> None:
+        scrape(series, get(port, "/metrics")[1].decode(), time, job="rollcall-worker", instance="w")
+
+    with Proxy(settings.local.clickhouse_port) as proxy, worker(settings, port, **proxy_of(proxy)) as one:
+        assert wait_until(lambda: health(port, "ready") == 200, 60, pause=0.3)
+        scraped(0.0)
+        proxy.set(Fault("answer", times=1, status=503, text="no upstream"))
+        produce(settings)
+        assert wait_until(lambda: metrics(port).get("rollcall_events_total") == PEOPLE * TIMES + BAD, 60, pause=0.3)
         found = metrics(port)
         rows = int(client.query("SELECT count() FROM active_users").result_rows[0][0])
         assert found["rollcall_rows_written_total"] >= rows == PEOPLE
         assert found["rollcall_rows_saved_total"] == PEOPLE * TIMES - found["rollcall_rows_written_total"]
-        assert unanswered(get(port, "/metrics")[1].decode()) == {
-            "rollcall-pipeline: Retries and rebalances": "rollcall_retries_total",
-            "alerts: RollcallRetries": "rollcall_retries_total",
-            "rollcall-quarantine: Worst sources": "rollcall_quarantine_ratio",  # nobody knows who sent the bad one
-            "alerts: RollcallQuarantineRatio": "rollcall_quarantine_ratio",
-        }
         assert wait_until(lambda: metrics(port)["rollcall_cache_rows"] == PEOPLE, 10)
         assert wait_until(lambda: metrics(port)["rollcall_lag_records"] == 0, 10)
+        assert wait_until(lambda: "rollcall_quarantine_ratio" in metrics(port), 10)
+        scraped(30.0)
+        scraped(60.0)
+        assert sum(map(of_a_worker, (*promql(), *alerts()))) > 30
+        assert unanswered(series, 60.0, of_a_worker) == []
+        assert series.ask("sum by (step) (increase(rollcall_retries_total[1m]))", 60.0)
+        [(labels, share)] = series.ask('rollcall_quarantine_ratio{source!="unknown"}', 60.0).items()
+        assert (dict(labels)["source"], share) == ("/broker/1", pytest.approx(1 / (PEOPLE * TIMES + 1)))
         assert [health(port, name) for name in ("live", "ready", "stuck")] == [200, 200, 200]
         assert get(port, "/nothing")[0] == 404
         with worker(settings, port):  # another one beside it, on the next port
@@ -146,6 +160,16 @@ def test_a_frozen_store_makes_it_stuck_and_a_thaw_makes_it_well(settings: Settin
             assert told["lag_records"] > 0
             assert "nothing has moved" in told["why"][0]
             assert wait_until(lambda: metrics(port)["rollcall_stuck"] == 1, 10)
+            shown = rollcall(
+                settings, "status", "--format", "json", ROLLCALL_METRICS_PORT=str(port),
+                ROLLCALL_CLICKHOUSE_TIMEOUT_SECONDS="2",
+            )  # fmt: skip
+            assert shown.code == 3, shown.err
+            seen = json.loads(shown.out)
+            assert [service["state"] for service in seen["services"]] == ["answers", "hangs"]
+            assert [worker["stuck"] for worker in seen["workers"]] == [True]
+            assert seen["log"]["lag_records"] > 0
+            assert seen["errors"].keys() == {"store", "reports"}
         finally:
             os.kill(engine, signal.SIGCONT)
         assert wait_until(lambda: health(port, "stuck") == 200 and health(port, "ready") == 200, 60, pause=0.3)
@@ -195,6 +219,7 @@ def test_status_tells_how_it_stands(settings: Settings, tmp_path: Path) -> None:
     after = facts(settings)
     assert after["log"]["lag_records"] == 0
     assert after["store"]["seconds_since_newest"] < 300
+    assert 0 < after["store"]["freshness_seconds"] < 300
     shown = rollcall(settings, "status")
     assert shown.code == 0, shown.err
     assert "records behind: 0" in shown.out
@@ -207,6 +232,29 @@ def test_status_tells_how_it_stands(settings: Settings, tmp_path: Path) -> None:
     exported = {family.name: family for family in parse(file.read_text())}
     assert sum(sample.value for sample in exported["rollcall_group_lag_records"].samples) == 0
     assert {sample.value for sample in exported["rollcall_up"].samples} == {1.0}
+
+
+@pytest.mark.parametrize("way", ["json", "table", "terminal"])
+def test_status_is_watched(settings: Settings, way: str) -> None:
+    """An object a line, a page after a page, or a screen; until it is interrupted, which is no fault."""
+    ours, theirs = os.openpty() if way == "terminal" else os.pipe()
+    arguments = ["status", "--watch", "--format", "json" if way == "json" else "table"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "console.main", *arguments], env=environment(settings) | {"TERM": "xterm"}, stdout=theirs
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        text, ended = b"", time.monotonic() + 60
+        while text.count(b'"at"' if way == "json" else b"records behind: ") < 2 and time.monotonic() < ended:
+            text += os.read(ours, 65_536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    os.close(ours)
+    assert b"Traceback" not in text
+    if way == "json":
+        first, second = [json.loads(line) for line in text.splitlines()[:2]]
+        assert second["at"] > first["at"]
+        assert second["log"]["records_in_per_second"] == 0
+        assert second["errors"] == {}
 
 
 def facts(settings: Settings) -> Any:

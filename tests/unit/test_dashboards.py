@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client.exposition import generate_latest
 
 from infra.grafana.__main__ import FOLDER, files
-from infra.metrics import definitions
-from infra.metrics.definitions import GATEWAYS
-from infra.metrics.instruments import Instruments
-from tests.panels import Asked, loaded, promql, scrape, sql, watched
-from tests.promql import Series, selectors
+from tests.panels import Asked, loaded, promql, sql
+from tests.promql import selectors
 from tests.unit.test_alerts import exported
 
 ROOT = Path(__file__).parents[2]
@@ -61,19 +57,6 @@ def test_a_panel_s_sql_reads_documented_views_only(asked: Asked) -> None:
     assert set(re.findall(r"(?:FROM|JOIN) (\w+)", asked.query)) <= VIEWS
     assert "*" not in asked.query
     assert "rollcall." not in asked.query
-
-
-def test_what_is_asked_of_a_gateway_is_answered() -> None:
-    made, series = Instruments(GATEWAYS), Series()
-    for time in (0.0, 30.0, 60.0):
-        for result in ("kafka", "spool", "refused"):
-            made.count(definitions.GATEWAY_EVENTS, 1, result, "bad_time" if result == "refused" else "")
-        made.count(definitions.GATEWAY_REQUESTS, 1, "202")
-        made.observe(definitions.GATEWAY_SECONDS, 0.01)
-        scrape(series, generate_latest(made.registry).decode(), time, job="rollcall-gateway", instance="g")
-    questions = [asked for asked in (*promql(), *watched()) if asked.of_a_gateway]
-    assert len(questions) >= 10
-    assert [str(asked) for asked in questions if not series.ask(asked.query, 60.0)] == []
 
 
 def test_every_metric_is_in_a_panel_or_an_alert() -> None:
