@@ -23,10 +23,10 @@ def written(page: str) -> str:
 
 
 def table(metrics: Iterable[Metric]) -> str:
-    lines = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    lines = ["| metric | kind | unit | labels | meaning |", "| --- | --- | --- | --- | --- |"]
     for metric in metrics:
         labels = ", ".join(f"`{label}`" for label in metric.labels)
-        lines.append(f"| `{shown(metric)}` | {metric.kind} | {labels} | {metric.meaning} |")
+        lines.append(f"| `{shown(metric)}` | {metric.kind} | {metric.unit} | {labels} | {metric.meaning} |")
     return "\n".join(lines) + "\n"
 
 

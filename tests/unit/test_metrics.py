@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 
 from infra.metrics import definitions
-from infra.metrics.definitions import GATEWAYS, MONTHS, WORKERS, Metric
+from infra.metrics.definitions import GATEWAYS, MEASURES, MONTHS, WORKERS, Metric
 from infra.metrics.document import PAGE, written
 from infra.metrics.instruments import Instruments
 from schemas.quarantine import Origin, Refusal
@@ -52,6 +52,8 @@ def test_names_follow_prometheus(metric: Metric) -> None:
     assert re.fullmatch(r"rollcall(_[a-z]+)+", metric.name)
     assert not metric.name.endswith(("_total", "_info", "_count", "_sum", "_bucket"))
     assert metric.meaning.endswith(".")
+    last = metric.name.rpartition("_")[2]
+    assert last == metric.unit or (metric.unit not in MEASURES and last not in MEASURES)
     assert bool(metric.buckets) == (metric.kind == "histogram")
     assert "tenant" not in metric.labels
     assert "subject" not in metric.labels
