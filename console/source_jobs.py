@@ -43,8 +43,9 @@ class Job:
         """Raises ConfigurationError for what cannot be opened, and for a kind that is listened to."""
         if not isinstance(self.settings, PolledSettings):
             raise ConfigurationError(f"{self.source}: {self.kind} is listened to: it cannot be asked again")
-        broker = open_broker(self.reads, self.settings)
-        return Poller(self.source, broker, self.settings, settings.home / "sources", settings.kafka, tell)
+        folder = settings.home / "sources"
+        broker = open_broker(self.reads, self.settings, folder)
+        return Poller(self.source, broker, self.settings, folder, settings.kafka, tell)
 
 
 def job_of(source: str, kind: str, reads: str, given: Mapping[str, Any]) -> Job:

@@ -30,6 +30,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+class InstanceTerms(Part):
+    """When an instance counts in a month (CSP-23, CSP-21): in which states, and on which of the month's days."""
+
+    states: tuple[Text, ...] | None = Field(None, min_length=1, description="left out: every one that is listed")
+    days: Literal["any", "last"] = Field("any", description="listed on any day, or on the last: as of month end")
+
+
 class Programme(Part):
     """A vendor's programme. Its time zone decides which month a login falls in."""
 
@@ -39,6 +46,10 @@ class Programme(Part):
     reconnects: Literal["count", "ignore"] | None = Field(
         None, exclude_if=lambda policy: policy is None,
         description="whether a session that is taken up again is a login then; for declared sources that do not say",
+    )  # fmt: skip
+    instances: InstanceTerms | None = Field(
+        None, exclude_if=lambda terms: terms is None,
+        description="which instances of an inventory count; left out: all that any of the month's inventories lists",
     )  # fmt: skip
 
     @field_validator("time_zone")

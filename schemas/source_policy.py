@@ -1,8 +1,9 @@
-"""What a programme lays down for the sources that feed it: whether a session that is taken up again is a login then."""
+"""What a programme lays down for the sources that feed it: whether a session that is taken up again is a login then,
+and which instances of an inventory count."""
 
 from __future__ import annotations
 
-from schemas.catalogue import Catalogue
+from schemas.catalogue import Catalogue, InstanceTerms, Programme
 from schemas.source_declared import DeclaredSource
 
 _TAKEN_UP_AGAIN = ("citrix", "avd", "horizon")
@@ -17,9 +18,8 @@ def with_policy(catalogue: Catalogue, source: DeclaredSource) -> DeclaredSource:
     given = source.settings.get("policy") or {}
     if source.kind not in _TAKEN_UP_AGAIN or source.reads is None or "reconnects" in given:
         return source
-    skus = {product.sku for product in catalogue.products if product.source == source.source}
-    skus.add(str(source.settings.get("sku")))
-    feeds = {catalogue.programmes[sku.programme].reconnects for sku in catalogue.skus if sku.id in skus} - {None}
+    programmes = _fed(catalogue, source.source, source.settings.get("sku")).values()
+    feeds = {programme.reconnects for programme in programmes} - {None}
     if len(feeds) > 1:
         raise ValueError(
             f"{source.source} feeds programmes that count reconnects and ones that ignore them: say which in its "
@@ -28,3 +28,24 @@ def with_policy(catalogue: Catalogue, source: DeclaredSource) -> DeclaredSource:
     for policy in feeds:
         return source.model_copy(update={"settings": source.settings | {"policy": given | {"reconnects": policy}}})
     return source
+
+
+def instance_terms(catalogue: Catalogue, source: str, sku: str | None) -> tuple[str, InstanceTerms | None] | None:
+    """Time zone and terms of the programme that a source's inventories feed; None: the catalogue tells of none.
+
+    Raises ValueError when they contradict each other.
+    """
+    fed = _fed(catalogue, source, sku)
+    found = {(programme.time_zone, programme.instances) for programme in fed.values()}
+    if len(found) > 1:
+        raise ValueError(
+            f"{source} feeds {' and '.join(sorted(fed))}, which have different time zones or count instances "
+            f"differently: push an inventory for each, from a source of its own"
+        )
+    return found.pop() if found else None
+
+
+def _fed(catalogue: Catalogue, source: str, sku: object) -> dict[str, Programme]:
+    """The programmes, by name, of a source's SKU and products."""
+    skus = {product.sku for product in catalogue.products if product.source == source} | {sku}
+    return {each.programme: catalogue.programmes[each.programme] for each in catalogue.skus if each.id in skus}

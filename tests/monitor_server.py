@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -43,6 +43,8 @@ class MonitorServer:
     """How many queries a token is good for."""
     retry_after: str = "0"
     hang_seconds: float = 1.0
+    widest: timedelta | None = None
+    """A query for more of ModifiedDate than that takes too long, and is answered with 504."""
     before_page: Callable[[int], None] = lambda number: None
     """Called with the query's number, before the answer is made: where sessions change meanwhile."""
     queries: list[str] = field(default_factory=list)
@@ -115,20 +117,25 @@ class MonitorServer:
             return
         if isinstance(fault, int):
             return _send(request, fault, {"error": {"message": "told to"}}, {"Retry-After": self.retry_after})
+        if self.widest is not None and self._asks_for(request.path) > self.widest:
+            return _send(request, 504, {"error": {"message": "it took too long"}})
         self.before_page(len(self.queries))
         _send(request, 200, self._page(request.path), cut=fault == "cut")
+
+    def _asks_for(self, path: str) -> timedelta:
+        since, end, _ = _bounds(parse_qs(urlsplit(path).query)["$filter"][0])
+        return min(end, datetime.now(UTC)) - since
 
     def _page(self, path: str) -> dict[str, Any]:
         parts = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        match = re.fullmatch(r"ModifiedDate ge (\S+)(?: and StartDate lt (\S+))?", query["$filter"])
-        assert match
         assert parts.path == "/monitorodata/Sessions"
         assert (query["$orderby"], query["$expand"]) == ("ModifiedDate asc", EXPAND)
-        since, until = datetime.fromisoformat(match[1]), datetime.fromisoformat(match[2] or "9999-01-01T00:00:00Z")
+        since, end, until = _bounds(query["$filter"])
         found = sorted((
             one for one in self.sessions
-            if datetime.fromisoformat(one["ModifiedDate"]) >= since and datetime.fromisoformat(one["StartDate"]) < until
+            if since <= datetime.fromisoformat(one["ModifiedDate"]) < end
+            and datetime.fromisoformat(one["StartDate"]) < until
         ), key=lambda one: one["ModifiedDate"])  # fmt: skip
         skip = int(query.get("$skip", 0))
         upto = skip + self.page
@@ -137,6 +144,16 @@ class MonitorServer:
             rest = "&".join(part for part in parts.query.split("&") if not unquote(part).startswith("$skip"))
             answer["@odata.nextLink"] = f"https://elsewhere.example/monitorodata/Sessions?{rest}&$skip={upto}"
         return answer
+
+
+def _bounds(text: str) -> tuple[datetime, datetime, datetime]:
+    """ModifiedDate from, ModifiedDate before, StartDate before."""
+    match = re.fullmatch(
+        r"ModifiedDate ge (\S+?)(?: and ModifiedDate lt (\S+?))?(?: and StartDate lt (\S+))?", text
+    )  # fmt: skip
+    assert match
+    since, end, until = (datetime.fromisoformat(bound or "9999-01-01T00:00:00Z") for bound in match.groups())
+    return since, end, until
 
 
 def some_sessions(number: int, begin: datetime, *, step: timedelta, users: int) -> list[dict[str, Any]]:

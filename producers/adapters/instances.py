@@ -1,13 +1,14 @@
 """Instances, for products counted by instance (CSP-23): an inventory of a day, each one an event of that day.
 
-An instance that stands in any day's inventory of a month was active in that month. Its time is the day's beginning, in
-the zone of the programme that it is reported under; its id is made of day and name, so a day read twice is one day.
+An instance that stands in any day's inventory of a month (or in its last day's, where the programme says so) was
+active in that month. Its time is the day's beginning, in the zone of the programme that it is reported under; its id is
+made of day and name, so a day read twice is one day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from urllib.parse import quote
 
 from infra.errors import ConfigurationError
@@ -27,8 +28,10 @@ from schemas.quarantine import Refusal
 
 POLICIES: Policies = {
     "active": Policy("states in which an instance is active, as running+standby; left out: all that are listed"),
+    "days": Policy("of which days' inventories: of any of the month, or of its last", ("any", "last")),
 }
 COLUMNS = ("instance", "product", "sku", "tenant", "state", "date")
+SOURCE = "/instances"
 _CURE = "name its column with --columns, as instance=Name"
 
 
@@ -36,15 +39,19 @@ class InstancesAdapter:
     """`columns` say what the inventory calls each of COLUMNS; left out: the same."""
 
     def __init__(self, options: AdapterOptions) -> None:
-        states = decided(POLICIES, options.policy)["active"]
+        policy = decided(POLICIES, options.policy)
         if options.zone is None:
-            raise ConfigurationError("--zone: in which zone does the inventory's day begin? Give the programme's")
+            raise ConfigurationError(
+                "--zone: in which zone does the inventory's day begin? Give the programme's, or name the products in "
+                "the catalogue"
+            )
         if unknown := set(options.columns) - set(COLUMNS):
             raise ConfigurationError(
                 f"--columns {', '.join(sorted(unknown))}: there is no such column here; there are {', '.join(COLUMNS)}"
             )
         self._zone, self._day, self._columns = options.zone, options.date, options.columns
-        self._active = {state.strip().casefold() for state in states.split("+") if state.strip()}
+        self._active = {state.strip().casefold() for state in policy["active"].split("+") if state.strip()}
+        self._last_only = policy["days"] == "last"
 
     def translate(self, record: Record) -> Iterator[Seen | NotALogin]:
         row = _Named(record, self._columns)
@@ -55,8 +62,11 @@ class InstancesAdapter:
                 yield NotALogin(f"its state is {state}")
                 return
         day = self._of(optional(row, "date"))
+        if self._last_only and (day + timedelta(days=1)).day != 1:
+            yield NotALogin("its inventory is not of the month's last day")
+            return
         yield Seen(
-            id=f"{day}/{quote(name, safe='')}", time=read_time(f"{day} 00:00:00", self._zone), source="/instances",
+            id=f"{day}/{quote(name, safe='')}", time=read_time(f"{day} 00:00:00", self._zone), source=SOURCE,
             subject=name, product=optional(row, "product"), sku=optional(row, "sku"), tenant=optional(row, "tenant"),
         )  # fmt: skip
 

@@ -24,6 +24,7 @@ from producers.polling.database import engine_of, guacamole, horizon, rows
 from producers.polling.log_analytics import EntraLogin, Workspace, connections
 from producers.polling.odata import Service
 from producers.polling.portion import Portion
+from producers.polling.turn import turn
 from schemas.calendar import zone_named
 from schemas.source_settings import (
     AvdSettings,
@@ -47,10 +48,13 @@ class Broker(NamedTuple):
     """At least all that tells of logins in an interval, for a backfill."""
 
 
-def open_broker(reads: str, settings: SourceSettings) -> Broker:
-    """The broker at `reads`. Nothing is asked yet. Raises ConfigurationError."""
+def open_broker(reads: str, settings: SourceSettings, folder: Path) -> Broker:
+    """The broker at `reads`; readers that share the folder ask it by turns where it allows one query at a time.
+
+    Nothing is asked yet. Raises ConfigurationError.
+    """
     if isinstance(settings, CitrixSettings):
-        return _citrix(reads, settings)
+        return _citrix(reads, settings, folder)
     if isinstance(settings, AvdSettings):
         return _avd(reads, settings)
     if isinstance(settings, GuacamoleSettings):
@@ -75,14 +79,15 @@ def secret(place: str | None) -> str:
     return found
 
 
-def _citrix(reads: str, settings: CitrixSettings) -> Broker:
+def _citrix(reads: str, settings: CitrixSettings, folder: Path) -> Broker:
     _over_tls(reads, settings.trust)
     http, key = urllib3.PoolManager(maxsize=1, block=True), secret(settings.secret)
     login = (
         CloudLogin(settings.customer, settings.client, key, http, settings.trust)
         if settings.customer else BasicLogin(settings.client, key)
     )  # fmt: skip
-    service = Service(reads, login, http)
+    customer = f"{urlsplit(reads).hostname}-{settings.customer or settings.client}"
+    service = Service(reads, login, http, turn=lambda: turn(folder, customer))
     return Broker(
         CitrixAdapter(AdapterOptions(policy=settings.policy)), lambda since: sessions(service, since),
         lambda begin: begin, lambda begin, end: sessions(service, begin, end),

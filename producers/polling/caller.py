@@ -9,19 +9,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Protocol, TypeVar
 
 import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError, SSLError
 
 from infra.errors import ConfigurationError, OutOfReach
 from schemas.quarantine import Refusal
 
 LONGEST_WAIT = 600.0  # seconds
 LARGEST_ANSWER = 128 * 1024 * 1024
+_TOO_SLOW = (408, 504)
 T = TypeVar("T")
+
+
+class TooSlow(OutOfReach):
+    """It answers, but not this question within its time: one that asks for less may be answered."""
 
 
 class Login(Protocol):
@@ -34,7 +40,8 @@ class Login(Protocol):
 
 @dataclass(slots=True)
 class Caller:
-    """`base` is the service's URL, and its name in sentences. `seconds`: how long one answer may take."""
+    """`base` is the service's URL, and its name in sentences. `seconds`: how long one answer may take. `turn` is held
+    while a question is open."""
 
     base: str
     login: Login
@@ -43,32 +50,34 @@ class Caller:
     tries: int = 8
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def ask(
         self, method: str, url: str, read: Callable[[bytes], T], body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None, *, time_outs: int | None = None,
     ) -> T:  # fmt: skip
         """What `read` makes of the answer; where it raises Refusal, the service is asked again.
 
-        Raises OutOfReach when patience ends, ConfigurationError for what a repeat does not cure.
+        Raises OutOfReach when patience ends, TooSlow after so many time-outs, ConfigurationError for what a repeat does
+        not cure.
         """
-        renewed, why = False, ""
+        renewed, why, slow = False, "", 0
         for attempt in range(self.tries):
-            wait = min(2.0**attempt, 60.0)
+            wait, late = min(2.0**attempt, 60.0), False
             try:
-                answer = self.http.request(
-                    method, url, body=body,
-                    headers={"Accept": "application/json", **(headers or {}), **self.login.headers(renew=renewed)},
-                    timeout=urllib3.Timeout(connect=10.0, read=self.seconds), retries=False, redirect=False,
-                    preload_content=False,
-                )  # fmt: skip
-                data = answer.read(LARGEST_ANSWER + 1, decode_content=True)
-                answer.release_conn()
+                sent = {"Accept": "application/json", **(headers or {}), **self.login.headers(renew=renewed)}
+                with self.turn():
+                    answer = self.http.request(
+                        method, url, body=body, headers=sent, retries=False, redirect=False, preload_content=False,
+                        timeout=urllib3.Timeout(connect=10.0, read=self.seconds),
+                    )  # fmt: skip
+                    data = answer.read(LARGEST_ANSWER + 1, decode_content=True)
+                    answer.release_conn()
                 if answer.status == 200:
                     if len(data) > LARGEST_ANSWER:
                         raise Refusal("too_large", f"more than {LARGEST_ANSWER >> 20} MiB")
                     return read(data)
-                why = f"it answered {answer.status}"
+                why, late = f"it answered {answer.status}", answer.status in _TOO_SLOW
                 if answer.status == 401 and not renewed:
                     renewed = True
                     continue
@@ -81,7 +90,10 @@ class Caller:
             except MaxRetryError as error:
                 why = str(error.reason)
             except HTTPError as error:
-                why = f"{type(error).__name__}: {error}"
+                why, late = f"{type(error).__name__}: {error}", isinstance(error, ReadTimeoutError)
+            slow += late
+            if slow == time_outs:
+                raise TooSlow(f"{self.base} does not answer in time ({why[:300]}); start again later")
             if attempt + 1 < self.tries:
                 self.sleep(wait)
         raise OutOfReach(

@@ -10,6 +10,9 @@ from producers.polling.caller import Caller
 from schemas.event import read_json
 from schemas.quarantine import Refusal
 
+_TIME_OUTS = 2
+"""Before less is asked for."""
+
 
 class Page(NamedTuple):
     records: list[dict[str, Any]]
@@ -18,7 +21,7 @@ class Page(NamedTuple):
 
 
 class Service(Caller):
-    """`base` is the URL below which the entity sets are."""
+    """`base` is the URL below which the entity sets are. Its questions raise TooSlow where they time out again."""
 
     __slots__ = ()
 
@@ -31,7 +34,7 @@ class Service(Caller):
         return self._get(entities, urlsplit(link).query)
 
     def _get(self, entities: str, query: str) -> Page:
-        return self.ask("GET", f"{self.base.rstrip('/')}/{entities}?{query}", _page)
+        return self.ask("GET", f"{self.base.rstrip('/')}/{entities}?{query}", _page, time_outs=_TIME_OUTS)
 
 
 def _page(body: bytes) -> Page:

@@ -5,6 +5,8 @@ a file. tests/faults/readers.py kills it.
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import pytest
 
 from infra.errors import ConfigurationError, OutOfReach
+from producers.polling.brokers import open_broker
 from producers.polling.watermark import Watermark
+from schemas.source_settings import source_settings
 from tests.monitor_server import MonitorServer, session, some_sessions
 from tests.polled import BEGIN, poll
 
@@ -91,6 +95,21 @@ def test_what_it_says_when_it_cannot_go_on(
     assert not (tmp_path / "citrix_eu.json").exists()
 
 
+def test_a_query_that_is_too_slow_is_asked_again_for_less_time(tmp_path: Path) -> None:
+    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(days=20)
+    with MonitorServer(some_sessions(19 * 24, begin, step=timedelta(hours=1), users=40)) as server:
+        server.widest = timedelta(days=2)
+        tally = poll(server, tmp_path, since=begin)
+        assert {event["id"] for event in sent(tmp_path)} == keys(server)
+        assert tally.mark == begin + (19 * 24 - 1) * timedelta(hours=1)
+        slow = [query for query in server.queries if server._asks_for(query) > server.widest]
+        assert 0 < len(slow) < len(server.queries) / 2
+        assert "ModifiedDate lt" not in server.queries[-1], "the newest are not left out"
+        server.widest = timedelta(minutes=1)
+        with pytest.raises(OutOfReach, match="does not answer in time"):
+            poll(server, tmp_path, since=begin)
+
+
 def test_retry_after_is_waited_for_as_told(tmp_path: Path) -> None:
     waited: list[float] = []
     with MonitorServer([session(1, BEGIN, "a")], faults=[429], retry_after="17") as server:
@@ -99,6 +118,20 @@ def test_retry_after_is_waited_for_as_told(tmp_path: Path) -> None:
         server.faults, server.retry_after = [429], "Sun, 01 Nov 2026 00:00:30 GMT"
         poll(server, tmp_path, sleep=waited.append, now=lambda: datetime(2026, 11, 1, tzinfo=UTC).timestamp())
     assert waited == [17.0, 30.0]
+
+
+def test_readers_of_one_customer_ask_by_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two declared sources, or a source that is checked while it is polled."""
+    monkeypatch.setenv("KEY", "s3cret")
+    with MonitorServer(some_sessions(60, BEGIN, step=SECOND, users=9), page=5) as server:
+        server.before_page = lambda number: time.sleep(0.01)
+        given = {"client": "client", "secret": "env:KEY", "customer": "acme", "trust": server.trust}
+        brokers = [open_broker(server.base, source_settings("citrix", given), tmp_path) for _ in range(3)]
+        with ThreadPoolExecutor(3) as pool:
+            read = [[len(portion.records) for portion in found]
+                    for found in pool.map(lambda broker: list(broker.since(BEGIN)), brokers)]  # fmt: skip
+    assert [len(pages) > 12 for pages in read] == [True] * 3
+    assert server.overlapping == 0
 
 
 def test_two_readers_of_one_source_are_one_too_many(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Provider:
             yield [*files, files[0], *self._options(source, logins)]
         for day, states in self.months.instances[month].items():
             yield [self._file(f"adc-{day}.csv", brokers.instances(states)), "--format", "instances",
-                   "--date", str(day), "--zone", "Asia/Tokyo", "--source", INSTANCES, "--policy", "active=Up",
+                   "--date", str(day), "--source", INSTANCES,
                    "--columns", "instance=Name,product=Type,state=State"]  # fmt: skip
 
     def send_syslog(self, month: date, port: int) -> None:
@@ -83,7 +83,7 @@ class Provider:
                   "zone": "Asia/Tokyo"}  # fmt: skip
         kinds = READ | PUSHED | {"/horizon/2": "syslog", "/portal/1": "push", INSTANCES: "push", "/gateway": "gateway"}
         return json.dumps({
-            "programmes": {"csp": {"time_zone": "Asia/Tokyo"}},
+            "programmes": {"csp": {"time_zone": "Asia/Tokyo", "instances": {"states": ["Up"]}}},
             "tenants": [
                 {"id": each, "name": each, "domains": [f"{each}.example"], "alias_policy": {"identities": "apply"}}
                 for each in (A, B)

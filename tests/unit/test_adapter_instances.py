@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
 from infra.errors import ConfigurationError
+from producers.sources.programme import as_programme_says
+from producers.sources.source import SourceOptions
 from schemas.catalogue import parse_catalogue
 from schemas.event import read_event
 from schemas.fast import fast_form
@@ -56,6 +59,7 @@ def test_a_month_of_snapshots_is_counted_by_instance() -> None:
 
 @pytest.mark.parametrize(("table", "options", "told"), [
     ("instance\na\n", {"date": date(2026, 10, 31)}, "--zone"),
+    ("instance\na\n", {"zone": "UTC", "policy": {"days": "first"}}, "write any or last"),
     ("instance\na\n", {"zone": "UTC", "columns": {"size": "a"}}, "there is no such column"),
     ("instance\na\n", {"zone": "UTC", "policy": {"up": "yes"}}, "there is no such policy"),
 ])  # fmt: skip
@@ -70,3 +74,49 @@ def test_what_is_refused() -> None:
     assert [(number, reason) for number, reason, _ in found.refused] == [
         (3, "missing_member"), (4, "bad_time"), (5, "missing_member")
     ]  # fmt: skip
+
+
+TERMS = """
+programmes:
+  up: {time_zone: Asia/Tokyo, instances: {states: [Up, Standby], days: last}}
+  all: {time_zone: Asia/Tokyo, instances: {}}
+  silent: {time_zone: Europe/Berlin}
+tenants: [{id: a, name: A}]
+skus:
+  - {id: U, name: U, programme: up, family: f, deployment: on-prem, unit: instance}
+  - {id: A, name: A, programme: all, family: f, deployment: on-prem, unit: instance}
+  - {id: S, name: S, programme: silent, family: f, deployment: on-prem, unit: instance}
+products:
+  - {source: /up, product: VPX, sku: U}
+  - {source: /both, product: VPX, sku: U}
+  - {source: /both, product: MPX, sku: S}
+"""
+LISTED = "instance,product,state,date\n" + "".join(
+    f"adc-{state}-{day},VPX,{state},2026-10-{day}\n" for day in (30, 31) for state in ("Up", "standby", "Down")
+)
+
+
+@pytest.mark.parametrize(("given", "zone", "counted"), [
+    ({"source": "/up"}, "Asia/Tokyo", ["adc-Up-31", "adc-standby-31"]),
+    ({"sku": "U", "zone": "Asia/Tokyo", "policy": {"days": "last"}}, "Asia/Tokyo", ["adc-Up-31", "adc-standby-31"]),
+    ({"sku": "A"}, "Asia/Tokyo", [f"adc-{state}-{day}" for day in (30, 31) for state in ("Up", "standby", "Down")]),
+    ({"sku": "S", "policy": {"active": "Down"}}, "Europe/Berlin", ["adc-Down-30", "adc-Down-31"]),
+    ({"source": "/unknown", "zone": "UTC", "policy": {"days": "last", "active": "Up"}}, "UTC", ["adc-Up-31"]),
+])  # fmt: skip
+def test_the_programme_says_which_instances_are_active(given: dict[str, Any], zone: str, counted: list[str]) -> None:
+    options = as_programme_says(SourceOptions("instances", **given), parse_catalogue(TERMS))
+    assert options.zone == zone
+    found = read(LISTED, "instances", zone=zone, policy=options.policy, sku="U")
+    assert found.users == counted
+    assert sum(found.not_logins.values()) == 6 - len(counted)
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    ({"source": "/up", "zone": "UTC"}, "--zone UTC: its programme counts in Asia/Tokyo"),
+    ({"source": "/up", "policy": {"active": "Down"}}, "its programme says Up\\+Standby"),
+    ({"sku": "A", "policy": {"active": "Up"}}, "its programme says all of them"),
+    ({"source": "/both"}, "/both feeds silent and up"),
+])  # fmt: skip
+def test_what_contradicts_the_programme_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        as_programme_says(SourceOptions("instances", **given), parse_catalogue(TERMS))

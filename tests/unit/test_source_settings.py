@@ -71,8 +71,10 @@ def test_where_a_secret_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("citrix", "http://monitor.example/x", "not https"), ("citrix", "monitor", "is no URL"),
     ("avd", "https://api.loganalytics.azure.com", "is no workspace"), ("guacamole", "nonsense", "no URL of a database"),
 ])  # fmt: skip
-def test_where_it_is_read_is_checked(kind: str, reads: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_it_is_read_is_checked(
+    kind: str, reads: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("KEY", "s3cret")
     with pytest.raises(ConfigurationError, match=told) as refused:
-        open_broker(reads, source_settings(kind, RIGHT[kind]))
+        open_broker(reads, source_settings(kind, RIGHT[kind]), tmp_path)
     assert "s3cret" not in str(refused.value)

@@ -126,6 +126,14 @@ def test_what_the_contract_refuses(row: str, reason: str) -> None:
     assert [e["id"] for e in events(items)] == ["ok"]
 
 
+def test_line_ends_of_old_macs_are_told_and_lose_nothing() -> None:
+    """The whole file is one line then: a header that names every column, and no row."""
+    text = b"event,at,user,sku\re1,2026-10-31T00:00:00Z,alice,S\r"
+    [refused] = read(text)
+    assert (refused.refusal.reason, b"".join(refused.raw)) == ("not_an_event", text)
+    assert "carriage return" in refused.refusal.detail
+
+
 def test_bytes_that_are_not_utf_8() -> None:
     at = b"2026-01-01T00:00:00Z"
     rows = [b"event,at,user", b"e1,%b,jos\xe9" % at, b'"e2",%b,jos\xe9' % at, b"e3,%b,jos\xc3\xa9" % at]
