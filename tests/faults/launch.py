@@ -29,7 +29,7 @@ def launch(environment: Mapping[str, str], said: Path, trace: Path, patches: tup
 
 
 def run(environment: Mapping[str, str], said: str, trace: str, patches: tuple[str, ...]) -> None:
-    """In the new process. Its session is its own: a frozen worker stays frozen when the shell that began it all ends."""
+    """In the new process. Its session is its own: frozen, it stays so when the shell that began all this ends."""
     os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
