@@ -77,8 +77,8 @@ class Grant:
 class KeyRing:
     """The keys of a file as it stands now, looked at again every LOOK_SECONDS, and for a key that is not known.
 
-    A file that cannot be read leaves the keys as they were, with the reason in `fault`. One that is gone leaves none in
-    force: senders are told to come back, since it may have been moved by mistake.
+    A file that cannot be read leaves the keys as they were, with the reason in `fault`. One that is not there leaves
+    none in force: senders are told to come back, since it may have been moved by mistake.
     """
 
     def __init__(self, file: Path, clock: Callable[[], float]) -> None:
@@ -88,7 +88,6 @@ class KeyRing:
         self._looked = float("-inf")
         self._grants: dict[str, Grant] = {}
         self._gone = False
-        """Whether there was a file, and is none now."""
 
     def in_force(self, now: datetime) -> int:
         """How many keys somebody could send with."""
@@ -108,7 +107,7 @@ class KeyRing:
         if found[1] not in self._grants:
             self._look(at_once=True)
         if self._gone:
-            raise Denied(503, "the gateway has lost its keys for now: send again after Retry-After")
+            raise Denied(503, "the gateway has no keys for now: send again after Retry-After")
         grant = self._grants.get(found[1])
         hashed = hashlib.sha256(found[2].encode()).hexdigest()
         if not hmac.compare_digest(hashed, grant.key.sha256 if grant else _NOBODY) or grant is None:
@@ -136,8 +135,7 @@ class KeyRing:
         except FileNotFoundError:
             if self._grants:
                 log.error("the file of keys %s is gone: nobody can send until it is back", self.file)
-                self._gone = True
-            self._grants, self._stamp = {}, None
+            self._grants, self._stamp, self._gone = {}, None, True
             self.fault = f"there is no file of keys {self.file}: `rollcall gateway key add` makes it"
         except (OSError, ConfigurationError) as error:
             self.fault = str(error)

@@ -122,6 +122,9 @@ def test_a_file_that_is_gone_leaves_no_key_in_force_until_it_is_back(file: Path)
         ring.grant(bearer(token), (), NOW)
     assert denied.value.status == 503, "it may be a mistake: the sender keeps what it has"
     assert (ring.in_force(NOW), "there is no file of keys" in (ring.fault or "")) == (0, True)
+    with pytest.raises(Denied) as restarted:
+        KeyRing(file, Clock()).grant(bearer(token), (), NOW)
+    assert restarted.value.status == 503
     moved.rename(file)
     assert ring.grant(bearer(token), (), NOW)
     assert ring.fault is None
