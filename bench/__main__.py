@@ -12,6 +12,7 @@ Rollcall itself failed or counted wrongly; a peer's failure is shown in the tabl
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -48,6 +49,7 @@ NEEDED = {"memory": 180.0, "outage": 60.0, "freshness": 60.0}
 
 def main() -> None:
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the stack is taken down then too
     parts = arguments.only or (FULL if arguments.full else SHORT)
     name = "full" if arguments.full and not arguments.only else "latest"
     facts = head(arguments.events, arguments.rounds, arguments.partitions, arguments.counted)
