@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.contenders import rollcall
+from schemas import fast
 from stream_jobs.dedup import fold, heard, rows
 from stream_jobs.dedup.garbage import Collector
 from stream_jobs.dedup.sink import Sink
 
 STEPS: tuple[tuple[str, Any, str], ...] = (
-    ("fold", fold.Folder, "fold"), ("read_fast", fold, "decode"), ("read_run", fold, "decode"),
+    ("fold", fold.Folder, "fold"), ("_accepted", fast.Reader, "decode"),
     ("_take", fold.Folder, "loop"), ("people", rows, "columns"), ("learn", rows, "learn"),
     ("fresh", heard.Heard, "heard"), ("_insert", Sink, "insert"), ("collect", Collector, "garbage"),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from schemas.control import CONTROL_TYPE, ControlRecord, read_control
 from schemas.event import BATCH, STRUCTURED
-from schemas.fast import Event, Login, PlainEvent, read_fast, read_run
+from schemas.fast import Event, Login, PlainEvent
 from schemas.quarantine import Origin, Refusal
 from schemas.source_report import REPORT_TYPE, SourceReport, read_report
 from stream_jobs.dedup.batch import Batch, Headers, Record
@@ -160,7 +160,7 @@ class Folder:
         events = None
         if not any(headers) or headers.count(_PLAIN) == len(run):
             begun = perf_counter()
-            events = read_run([record.value or b"" for record in run])
+            events = self._resolver.reader.read_run([record.value or b"" for record in run])
             self.folded.decode_seconds += perf_counter() - begun
         if events is None:
             for record in run:
@@ -176,10 +176,13 @@ class Folder:
         """The hot loop: folds what is plain, and returns the indices of what is not."""
         left: list[int] = []
         cells, close, add, heard = self._resolver.cells, self._close, self.folded.add, self.folded.heard
-        plain = type(events[0]) is PlainEvent  # all of them are, or none
+        plain = isinstance(events[0], PlainEvent)  # all of them are, or none
         clock: object = ...
-        named: object = None
+        tenant: object = None
+        sku: object = None
+        month: int | None = None
         cell: Cell | None = None
+        slot: Slot | None = None
         for index, event in enumerate(events):
             data, time, subject = event.data, event.time, event.subject
             if time.tzinfo is not clock:
@@ -190,8 +193,9 @@ class Folder:
             if hour >= last and (hour > last or time.minute >= minute) and time - epoch > horizon:
                 left.append(index)
                 continue
-            if data != named or not plain:  # neighbours mostly name the same
-                named, cell = data, cells.get((data.tenant, data.sku)) if plain else None
+            if data.sku is not sku or data.tenant is not tenant or not plain:  # neighbours mostly name the same
+                tenant, sku, month = data.tenant, data.sku, None
+                cell = cells.get((tenant, sku)) if plain else None
             if cell is None and (cell := self._cell(event)) is None:
                 left.append(index)
                 continue
@@ -199,11 +203,14 @@ class Folder:
             if place is None and (place := self._place(cell, time - epoch, hour)) is None:
                 left.append(index)
                 continue
-            month, bit, stamp = place
-            slot = cell.months.get(month)
-            if slot is None and (slot := self._slot(cell, month, time - epoch)) is None:
-                left.append(index)
-                continue
+            its_month, bit, stamp = place
+            if its_month != month:
+                month, slot = its_month, cell.months.get(its_month)
+            if slot is None:
+                month = None  # the slot of this event alone: the SKU is not valid all month
+                if (slot := self._slot(cell, its_month, time - epoch)) is None:
+                    left.append(index)
+                    continue
             known = slot.young.get(subject)
             if known is None or not known & bit or stamp <= known or close < slot.closed:
                 add(slot, subject, bit, (time - epoch, event.source, event.id), close)
@@ -239,7 +246,7 @@ class Folder:
         value = record.value
         if value and (not headers or headers == (_PACKED if value[:1] == b"[" else _PLAIN)):
             begun = perf_counter()
-            events = read_fast(value)
+            events = self._resolver.reader.read_fast(value)
             self.folded.decode_seconds += perf_counter() - begun
             if events is not None:
                 left = self._take(events, self._horizon(record.timestamp))

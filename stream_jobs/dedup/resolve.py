@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from schemas.calendar import day_start, epoch_us, locate, month_interval, zone_named
 from schemas.catalogue import Catalogue, Sku, Tenant
-from schemas.fast import Login
+from schemas.fast import Login, Reader
 from schemas.identity import canonical, domain_of
 from schemas.quarantine import Refusal
 from stream_jobs.dedup.cache import Cache, Slot, origin, stamp
@@ -109,6 +109,8 @@ class Resolver:
         self._products = {(p.source, p.product): p for p in catalogue.products}
         self._domains = {canonical(d): tenant.id for tenant in catalogue.tenants for d in tenant.domains}
         self._cache = cache
+        self.reader = Reader(self._tenants, self._skus)
+        """Makes no new texts of the tenants and SKUs that the catalogue knows."""
 
     def cell(self, event: Login) -> Cell:
         """What an event counts for, whatever it names. Raises Refusal."""
