@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -34,9 +36,19 @@ class Sink:
         self._contexts: dict[str, Any] = {}
 
     async def store(self, blocks: Iterable[Block]) -> None:
-        """Inserts the blocks in order, each acknowledged before the next. Raises as `patiently` does."""
-        for block in blocks:
-            await self.patiently(f"inserting into {block.table}", partial(asyncio.to_thread, self._insert, block))
+        """Inserts the blocks in order, each acknowledged before the next. Raises as `patiently` does.
+
+        All in one thread at first: between two of them the event loop may be busy with the next batch's fold.
+        """
+        left = deque(blocks)
+        with suppress(Retryable):
+            await asyncio.to_thread(self._insert_all, left)
+        failed = 1
+        while left:
+            insert = partial(asyncio.to_thread, self._insert, left[0])
+            await self.patiently(f"inserting into {left[0].table}", insert, failed)
+            left.popleft()
+            failed = 0
             reach("between-inserts")
 
     async def ask(self, what: str, question: Callable[..., T], *arguments: Any) -> T:
@@ -48,8 +60,8 @@ class Sink:
 
         return await self.patiently(what, partial(asyncio.to_thread, answer))
 
-    async def patiently(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
-        """Takes a step until it succeeds; what it returned.
+    async def patiently(self, what: str, step: Callable[[], Awaitable[T]], failed: int = 0) -> T:
+        """Takes a step until it succeeds; what it returned. It has `failed` so often before.
 
         Raises Retryable when the setting `worker.insert_retry_seconds` is over, any other RollcallError at once.
         """
@@ -57,15 +69,23 @@ class Sink:
         async for attempt in stamina.retry_context(
             on=Retryable, attempts=None, timeout=seconds, wait_initial=0.2, wait_max=5.0
         ):
+            tries = attempt.num + failed
             with attempt:
-                if attempt.num > 1:
+                if tries > 1:
                     self._retried(what)
-                if attempt.num == 2:
+                if tries == 2:
                     log.warning("%s failed; trying again for up to %.0f s", what, seconds, extra={"step": what})
                 result = await step()
-        if attempt.num > 1:
-            log.warning("%s succeeded at try %d", what, attempt.num, extra={"step": what, "tries": attempt.num})
+        if tries > 1:
+            log.warning("%s succeeded at try %d", what, tries, extra={"step": what, "tries": tries})
         return result
+
+    def _insert_all(self, left: deque[Block]) -> None:
+        """Takes away what is stored. Raises as `_insert`."""
+        while left:
+            self._insert(left[0])
+            left.popleft()
+            reach("between-inserts")
 
     def _insert(self, block: Block) -> None:
         with explained(self._settings.clickhouse):
