@@ -53,7 +53,7 @@ def learn_first() -> None:
         except Retryable:
             await stored(self, batch, await self.fold(batch))
 
-    async def once(self: Sink, what: str, step: Any) -> Any:
+    async def once(self: Sink, what: str, step: Any, failed: int = 0) -> Any:
         return await step()
 
     Pipeline.store = stored  # type: ignore[method-assign]
