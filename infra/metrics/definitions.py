@@ -105,7 +105,8 @@ CACHE_LIMIT: Final = Metric(
 )
 QUARANTINE_RATIO: Final = Metric(
     "rollcall_quarantine_ratio", "gauge", "ratio",
-    f"Share of a source's newest events that went to the quarantine, as the cap sees it; the {SOURCES} worst sources.",
+    f"Share of a source's newest events that went to the quarantine, as the cap sees it; the {SOURCES} worst sources "
+    "of those with `worker.quarantine_sample` events or more.",
     ("source",),
 )  # fmt: skip
 QUARANTINE_LIMIT: Final = Metric(

@@ -34,9 +34,9 @@ class Cap:
         self._refused: Counter[str] = Counter()
 
     def ratios(self, most: int) -> dict[str, float]:
-        """The bad shares of the sources with the most refusals."""
-        worst = self._refused.most_common(most)
-        return {source: refused / self._events[source] for source, refused in worst if self._events[source]}
+        """The bad shares of the sources with the most refusals, of those that sent enough to be judged by."""
+        worst = [each for each in self._refused.most_common() if self._events[each[0]] >= self._sample][:most]
+        return {source: refused / self._events[source] for source, refused in worst}
 
     def judge(self, batch: Batch, folded: Folded) -> Trip | None:
         """Adds a batch to the tally; the worst source over the cap, if any."""

@@ -36,7 +36,8 @@ class Look:
     @property
     def lag(self) -> int:
         """Records that are not stored yet, as far as it is known."""
-        return max(0, self.end - self.stored) if self.behind and self.stored is not None and self.end is not None else 0
+        known = [offset for offset in (self.end, self.read) if offset is not None]
+        return max(0, max(known) - self.stored) if self.behind and self.stored is not None and known else 0
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,35 @@ class Health:
         """When something was last stored or read, or there was nothing to do."""
         self._joined = self._ending = False
         self._looks: tuple[Look, ...] = ()
+        self._furthest: dict[int, tuple[int, int]] = {}
+        """By partition, how far it was stored and read, whoever had it meanwhile."""
 
     def looked(self, looks: Iterable[Look], *, joined: bool, answered: bool) -> None:
         """What was seen now. `joined`: the group has given this worker its partitions, be they none; `answered`: Kafka
         has told the log's ends just now: without that, what is not in hand is not known to wait."""
-        before = {look.partition: look for look in self._looks}
+        before = self._looks
         self._looks, self._joined = tuple(looks), joined
         now = self._clock()
         if answered:
             self._answered = now
         waits = any(look.oldest is not None or (answered and look.behind) for look in self._looks)
-        moved = any(
-            (was := before.get(look.partition)) is None or (was.stored, was.read) != (look.stored, look.read)
-            for look in self._looks
-        )
-        if moved or not waits:
+        moved = [look for look in self._looks if self._gets_on(look)]  # of each: it remembers
+        stands_by = not self._looks and not before  # between two assignments there is nothing for a moment, too
+        if moved or stands_by or (self._looks and not waits):
             self.moved = now
+
+    def _gets_on(self, look: Look) -> bool:
+        """Whether a partition was stored or read further than ever. To be assigned anew is no progress; to begin
+        further back is: somebody has set it back."""
+        if look.stored is None:
+            return False
+        stored, read = look.stored, look.read or 0
+        known = self._furthest.get(look.partition)
+        if known is None or stored < known[0]:
+            self._furthest[look.partition] = stored, read
+            return True
+        self._furthest[look.partition] = stored, max(read, known[1])
+        return stored > known[0] or read > known[1]
 
     def unseen(self) -> None:
         """It could not be seen how it stands: then nothing is said to be stuck."""

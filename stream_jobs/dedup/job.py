@@ -133,7 +133,7 @@ def make_app(settings: Settings, ground: Ground, *, drain: bool = False) -> Batc
 
     @app.task
     async def look_out() -> None:
-        serve_health(settings.metrics, seat_number(seat), meters, health)
+        serve_health(settings.metrics, group, seat_number(seat), meters, health)
         await Lookout(kafka, pipeline, health).keep(lambda: app.consumer, lambda: app.should_stop)
 
     @app.task

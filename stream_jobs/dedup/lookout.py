@@ -41,12 +41,13 @@ class Lookout:
 
     async def keep(self, consumer: Callable[[], BatchConsumer], stopped: Callable[[], bool]) -> None:
         """Looks until stopped."""
-        ends = LogEnds(self._kafka)
+        ends, known = LogEnds(self._kafka), dict[Partition, int]()
         try:
             while not stopped():
                 try:
-                    known = await ends.ask(consumer().ledger.partitions())
-                    self._look(consumer(), known or {}, answered=known is not None)
+                    told = await ends.ask(consumer().ledger.partitions())
+                    known |= told or {}  # while Kafka does not answer, the lag is what it was at the least
+                    self._look(consumer(), known, answered=told is not None)
                 except Exception:
                     if not self._blind:
                         log.exception("a fault of Rollcall's own: how the worker stands cannot be seen; it counts on")
@@ -59,7 +60,7 @@ class Lookout:
 
     def _look(self, reader: BatchConsumer, ends: Mapping[Partition, int], *, answered: bool) -> None:
         looks = [look_at(reader, each, ends.get(each)) for each in reader.ledger.partitions()]
-        self._health.looked(looks, joined=reader.assignments > 0, answered=answered)
+        self._health.looked(looks, joined=reader.placed, answered=answered)
         verdict = self._health.judge()
         pipeline = self._pipeline
         pipeline.meters.looked(
@@ -111,7 +112,9 @@ class LogEnds:
                 await asyncio.wait_for(client.stop(), 2)
 
 
-def serve_health(settings: MetricsSettings, seat: int, meters: Meters, health: Health) -> Server | None:
+def serve_health(
+    settings: MetricsSettings, group: str, seat: int, meters: Meters, health: Health
+) -> Server | None:  # fmt: skip
     """Serves /metrics and /health/… on the seat's port; None, with a line in the log, when it cannot be had.
 
     A worker that counts unseen is better than one that is seen not to count.
@@ -119,7 +122,7 @@ def serve_health(settings: MetricsSettings, seat: int, meters: Meters, health: H
     if settings.port == 0:
         return None
     port = settings.port + seat
-    checks = {f"/health/{name}": partial(answer, health, name) for name in ("live", "ready", "stuck")}
+    checks = {f"/health/{name}": partial(answer, health, group, name) for name in ("live", "ready", "stuck")}
     try:
         server = serve(settings.host, port, meters.registry, checks)
     except (OSError, OverflowError) as error:
@@ -133,9 +136,9 @@ def serve_health(settings: MetricsSettings, seat: int, meters: Meters, health: H
     return server
 
 
-def answer(health: Health, name: str) -> Answer:
+def answer(health: Health, group: str, name: str) -> Answer:
     """`live` and `ready` are well when they hold, `stuck` when it does not."""
     verdict = health.judge()
     well = {"live": verdict.live, "ready": verdict.ready, "stuck": not verdict.stuck}[name]
     facts = {"live": verdict.live, "ready": verdict.ready, "stuck": verdict.stuck, "why": list(verdict.why)}
-    return Answer(well, {**facts, **verdict.facts})
+    return Answer(well, {"group": group, **facts, **verdict.facts})

@@ -64,6 +64,8 @@ class BatchConsumer(driver.Consumer):
         self.ledger = Ledger()
         self.alive = time.monotonic()
         """When something last moved, or there was nothing to move: what the watchdog looks at."""
+        self.placed = False
+        """Whether the place of each assigned partition in the log is known."""
         self.assignments = 0
         """Counts rebalances; what was known of a partition's place in the log is stale after one."""
         self._lost: dict[Partition, tuple[int, int]] = {}
@@ -86,7 +88,7 @@ class BatchConsumer(driver.Consumer):
         return result
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> dict[Any, list[_Folded]]:
-        delivered = {}
+        delivered, assignments = {}, self.assignments
         try:
             fetched = await super()._getmany(active_partitions, timeout)
         except UnicodeDecodeError:  # aiokafka decodes headers' names before anybody can look at the record
@@ -99,6 +101,8 @@ class BatchConsumer(driver.Consumer):
             if expected is not None and records[0].offset < expected:  # part of it is under way already
                 records = [record for record in records if record.offset >= expected]
             if records and await self._in_order(partition, expected, records[0].offset):
+                if assignments != self.assignments or expected != self.ledger.expected(partition):
+                    return {}  # a rebalance came in between: all of it is read again
                 batch = Batch(partition, records, self.highwater(tp) or 0)
                 self.ledger.enter(batch)
                 delivered[faust.types.TP(*partition)] = [_Folded(batch)]
@@ -134,6 +138,7 @@ class BatchConsumer(driver.Consumer):
         """Called once a rebalance, before the flow resumes: everything unfinished is read again."""
         self.ledger.begin({})
         self._lost.clear()
+        self.placed = False
         self.assignments += 1
         await super().perform_seek()
         assigned = {Partition(tp.topic, tp.partition): tp for tp in self.assignment()}
@@ -148,6 +153,7 @@ class BatchConsumer(driver.Consumer):
         if moved := {assigned[p]: at for p, at in begins.items() if at != self._read_offset[assigned[p]]}:
             await self.seek_wait(moved)
         self.ledger.begin(begins)
+        self.placed = True
         reach("assigned")
         self.alive = time.monotonic()
         mine = ", ".join(str(p.partition) for p in sorted(assigned)) or "none"

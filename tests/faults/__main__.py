@@ -1,5 +1,5 @@
 """`make faults`: the whole schedule; `make soak`: hours. Exit code 1 when anything was missing, extra or ahead, 2 when
-some fault had no round."""
+some fault had no round, or some round of the whole schedule was left out."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ def main() -> int:
     if lacking:
         tell(f"INCOMPLETE, no round of: {', '.join(lacking)}")
     tell(f"{len(results.rounds)} rounds, {results.kills} × kill -9: {'exact' if results.holds else 'NOT EXACT'}")
-    return 2 if results.holds and (lacking or not results.rounds) else 0 if results.holds else 1
+    if not results.holds:
+        return 1
+    whole = chosen.share >= 1 and not chosen.only
+    return 2 if lacking or not results.rounds or (whole and results.left_out) else 0
 
 
 def tell(line: str) -> None:

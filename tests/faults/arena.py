@@ -37,6 +37,7 @@ WORKER = {
     "ROLLCALL_WORKER_MAX_POLL_RECORDS": "6",  # many batches, so that every place is reached
     "ROLLCALL_WORKER_SESSION_SECONDS": "10",
     "ROLLCALL_WORKER_STALL_SECONDS": "40",
+    "ROLLCALL_WORKER_CACHE_ENTRIES": "1000",  # it forgets while it works
     "ROLLCALL_WORKER_QUARANTINE_RATIO": "1",  # unreadable events are all of source "unknown": the cap would trip
     "ROLLCALL_METRICS_PORT": "0",
     "ROLLCALL_LOG_LEVEL": "info",

@@ -102,15 +102,16 @@ class Crew:
             worker.process.kill()
         worker.process.join(10)
 
-    def stop(self, worker: Worker, seconds: float = 40) -> None:
-        """SIGTERM; the worker must end with 0."""
+    def stop(self, worker: Worker, seconds: float = 40, *, emergency: bool = True) -> None:
+        """SIGTERM; the worker must end with 0, or, where it may, with 70: its way out when a server keeps it."""
         self.workers.remove(worker)
         worker.send(signal.SIGTERM)
         worker.process.join(seconds)
         code = worker.process.exitcode
         if code is None:
             worker.process.kill()
-        if code not in (0, 70):
+        self.restarts += code == 70
+        if code != 0 and not (emergency and code == 70):
             raise Ended(f"a worker ended with {code} after SIGTERM: {worker.words()}")
 
     def kill_all(self) -> None:

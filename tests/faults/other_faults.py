@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -129,6 +130,9 @@ def clock_jumps(arena: Arena, rng: Random) -> str:
                 raise AssertionError(f"the worker stands still at {jump}: {said.read_text()[-2000:]}")
             assert process.poll() is None, said.read_text()[-2000:]
         year = said.read_text()[:4]
+        assert year == f"{datetime.now(UTC) + timedelta(days=400):%Y}", f"its clock did not jump: {year}"
+        process.terminate()
+        assert process.wait(30) in (0, 70), said.read_text()[-2000:]
     finally:
         if process.poll() is None:
             process.terminate()

@@ -89,7 +89,7 @@ def terminated(arena: Arena, rng: Random) -> None:
         worker = crew.start()
         reading(worker)
         time.sleep(rng.random())
-        crew.stop(worker)
+        crew.stop(worker, emergency=False)
         arena.look()
         crew.start()
 

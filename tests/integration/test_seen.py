@@ -113,7 +113,9 @@ def test_a_worker_tells_what_it_did(settings: Settings, client: Client, port: in
     def scraped(time: float) -> None:
         scrape(series, get(port, "/metrics")[1].decode(), time, job="rollcall-worker", instance="w")
 
-    with Proxy(settings.local.clickhouse_port) as proxy, worker(settings, port, **proxy_of(proxy)) as one:
+    with Proxy(settings.local.clickhouse_port) as proxy, worker(
+        settings, port, ROLLCALL_WORKER_QUARANTINE_SAMPLE="100", **proxy_of(proxy)
+    ) as one:  # fmt: skip
         assert wait_until(lambda: health(port, "ready") == 200, 60, pause=0.3)
         scraped(0.0)
         proxy.set(Fault("answer", times=1, status=503, text="no upstream"))
@@ -239,16 +241,21 @@ def test_status_is_watched(settings: Settings, way: str) -> None:
     """An object a line, a page after a page, or a screen; until it is interrupted, which is no fault."""
     ours, theirs = os.openpty() if way == "terminal" else os.pipe()
     arguments = ["status", "--watch", "--format", "json" if way == "json" else "table"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "console.main", *arguments], env=environment(settings) | {"TERM": "xterm"}, stdout=theirs
-    ) as process:  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "console.main", *arguments], env=environment(settings) | {"TERM": "xterm"},
+        stdout=theirs, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # off, where tests run behind
+    )  # fmt: skip
+    try:
         os.close(theirs)
         text, ended = b"", time.monotonic() + 60
         while text.count(b'"at"' if way == "json" else b"records behind: ") < 2 and time.monotonic() < ended:
             text += os.read(ours, 65_536)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
-    os.close(ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
     assert b"Traceback" not in text
     if way == "json":
         first, second = [json.loads(line) for line in text.splitlines()[:2]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from stream_jobs.dedup.health import Health, Look
@@ -114,3 +116,27 @@ def test_one_partition_that_moves_does_not_excuse_a_hung_loop_only(health: Healt
         clock.now += 30
     assert not health.judge().stuck
     assert health.judge().facts["lag_records"] == 10 + 300 - 99
+
+
+@pytest.mark.parametrize("assigned", [lambda n: n % 25 and [UNREAD], lambda n: [Look(n // 25 % 2, 10, 10, 20)]])
+def test_rebalances_are_no_progress(health: Health, clock: Clock, assigned: Any) -> None:
+    """Every fifty seconds the partitions are gone for a look, or are others; nothing is ever stored."""
+    for n in range(200):
+        clock.now += 2
+        health.looked(assigned(n) or [], joined=True, answered=True)
+    assert health.judge().stuck
+
+
+def test_who_is_set_back_gets_on(health: Health, clock: Clock) -> None:
+    """The group's offsets were set to the start of the log: what is read again was stored before."""
+    health.looked([Look(0, 900, 1000, 1000, oldest=1.0)], joined=True, answered=True)
+    for offset in range(0, 800, 100):
+        clock.now += STUCK
+        health.looked([Look(0, offset, offset + 100, 1000, oldest=1.0)], joined=True, answered=True)
+        assert not health.judge().stuck
+
+
+def test_the_lag_of_what_is_in_hand_needs_no_end() -> None:
+    assert Look(0, 10, 30, None, oldest=1.0).lag == 20
+    assert Look(0, 10, None, None, oldest=1.0).lag == 0
+    assert Look(0, None, 30, 40, oldest=1.0).lag == 0

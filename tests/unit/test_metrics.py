@@ -136,7 +136,10 @@ def test_how_it_stands_shows_what_is_assigned_and_nothing_else() -> None:
 
 
 def test_sources_are_bounded_and_the_worst_are_shown() -> None:
-    cap = Cap(1.0, 10_000)
+    cap = Cap(1.0, 1_000)
+    few = Folded()
+    few.refused = [refusal("not_json", 0)._replace(raw=b'{"source": "/few"}')] * 999  # too few to be judged by
+    cap.judge(batch(1, 0.0), few)
     for number in range(100):
         folded = Folded()
         name = f"/source-{number:03}"
