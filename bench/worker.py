@@ -27,8 +27,8 @@ from infra.errors import RollcallError
 from schemas.settings import Settings
 
 COLUMNS = (
-    "already counted", "partitions", "records", "contender", "events/s", "spread", "of the loop", "CPU s/million",
-    "ClickHouse CPU s/million", "what it does less than Rollcall",
+    "already counted", "partitions", "records", "events", "contender", "rounds", "events/s", "spread", "of the loop",
+    "CPU s/million", "ClickHouse CPU s/million", "what it does less than Rollcall",
 )  # fmt: skip
 SWEEP = tuple((counted, 4) for counted in (0.0, 0.5, 0.99)) + tuple((0.95, partitions) for partitions in (1, 16))
 SWEPT = tuple(contender for contender in CONTENDERS if contender.module in ("rollcall", "loop", "clickhouse"))
@@ -124,17 +124,20 @@ def _stream(count: int, counted: float) -> tuple[tuple[str, bytes], ...]:
 
 def show(section: Section, scenario: Scenario, found: dict[str, Figures]) -> None:
     lacks = {contender.name: contender.lacks for contender in CONTENDERS}
+    shares = {contender.name: contender.share for contender in CONTENDERS if scenario.pack == 1}
     shown = {name: figures for name, figures in found.items() if figures.shown}
     loop = shown.get("loop")
-    first = [f"{scenario.counted:.0%}", str(scenario.partitions), "one event" if scenario.pack == 1 else "packed"]
+    records = "one event" if scenario.pack == 1 else "packed"
     for name, figures in sorted(found.items(), key=lambda item: -item[1].rate if item[1].shown else 0.0):
         section.figures.append(_figures(scenario, name, figures))
+        count = scenario.events // shares.get(name, 1)
+        first = [f"{scenario.counted:.0%}", str(scenario.partitions), records, f"{count:,}"]
         if not figures.shown:
-            section.rows.append([*first, name, "–", "", "", "", "", f"failed: {figures.failed or 'no round'}"])
+            section.rows.append([*first, name, "0", "–", "", "", "", "", f"failed: {figures.failed or 'no round'}"])
             section.failed = section.failed or name == ROLLCALL.name
             continue
         section.rows.append([
-            *first, name, f"{figures.rate:,.0f}", f"{spread(figures.rates):.0%}",
+            *first, name, str(len(figures.rates)), f"{figures.rate:,.0f}", f"{spread(figures.rates):.0%}",
             f"{figures.rate / loop.rate:.2f}" if loop else "", f"{figures.cpu_median:.2f}",
             f"{figures.server_median:.2f}" if name in (ROLLCALL.name, "ClickHouse") else "", lacks[name],
         ])  # fmt: skip

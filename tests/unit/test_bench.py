@@ -104,7 +104,8 @@ def test_a_peer_that_fails_is_shown_and_ends_nothing() -> None:
     section = Section("Worker", ("a",), figures=[])
     show(section, scenario, found)
     assert not section.failed
-    cells = {row[3]: row[4:7] for row in section.rows}
+    cells = {row[4]: row[6:9] for row in section.rows}
+    assert {row[3] for row in section.rows} == {"1,000"}
     assert cells["loop"][0] == "4,000"
     assert cells["Rollcall"] == ["2,000", "0%", "0.50"]
     assert cells["Bytewax"][0] == "–"
