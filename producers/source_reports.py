@@ -58,8 +58,12 @@ class Way(Protocol):
 
 
 class Store(Protocol):
+    """The part of a Spool that reports need."""
+
     @property
     def size(self) -> int: ...
+    @property
+    def too_large(self) -> int: ...
 
 
 class Reporter:
@@ -88,8 +92,10 @@ class Reporter:
         at = self._clock()  # before the look at the spool: what was taken before it is in Kafka if nothing waits
         spoke, self._link.spoke_for = self._link.spoke_for, set()
         waiting, up = self._spool.size, self._link.up
-        all_sent = up and not waiting
-        error = "" if up else as_error(self._link.why)
+        aside = self._spool.too_large
+        all_sent = up and not waiting and not aside
+        large = f"{aside} files of events that the topic does not take (….too-large)" if aside else ""
+        error = as_error(large if up else self._link.why)
         own = SourceReport(
             source=self._name, kind="watermark" if all_sent else "heartbeat", at=at,
             complete_to=at if all_sent else None, spool_bytes=waiting, error=error,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from schemas.calendar import EPOCH, zone_named
@@ -84,12 +84,19 @@ def in_zone(local: datetime, zone: ZoneInfo) -> str:
     offset = moment.utcoffset()
     assert offset is not None
     if offset.total_seconds() % 60:  # local mean time: RFC 3339 has no seconds in an offset
-        return moment.astimezone(zone_named("UTC")).isoformat()
+        return _at(moment, zone_named("UTC"))
     return moment.isoformat()
+
+
+def _at(moment: datetime, zone: tzinfo) -> str:
+    try:
+        return moment.astimezone(zone).isoformat()
+    except OverflowError:
+        raise Refusal("bad_time", f"the time {moment} lies outside of the years 1 to 9999 in {zone}") from None
 
 
 def to_utc(moment: datetime, zone: ZoneInfo | None) -> str:
     """A driver's datetime: an aware one as it is, a naive one in `zone`. Raises NoZone."""
     if moment.tzinfo is not None:
-        return moment.astimezone(UTC).isoformat()
+        return _at(moment, UTC)
     return read_time(moment.isoformat(sep=" "), zone)

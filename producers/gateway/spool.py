@@ -65,6 +65,11 @@ class Spool:
         return sum(list(self._segments.values()))  # without the guard: an append holds it while the disk writes
 
     @property
+    def too_large(self) -> int:
+        """Files of events that Kafka would not take: they were promised, and are where only a person can help."""
+        return sum(1 for _ in self._folder.glob("*.too-large"))
+
+    @property
     def room(self) -> bool:
         """Whether something can be stored; False from nine tenths on, so that what is on its way still fits."""
         return self.size < self._limit - self._limit // 10

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
-from infra.errors import CheckFailed, ConfigurationError, OutOfReach
+from infra.errors import CheckFailed, ConfigurationError, OutOfReach, RollcallError
 from producers.client import LoginProducer
 from producers.polling.brokers import Broker
 from producers.polling.portion import Portion
@@ -49,12 +49,15 @@ class Poller:
 
     def until(self, stop: Event, every: float) -> bool:
         """Polls every so many seconds; a broker or Kafka that does not answer is told, and asked at the next."""
-        complete = True
+        complete, begun = True, False
         with Watermark(self.folder, file_name(self.source)) as watermark:
             while not stop.is_set():
                 try:
                     complete = self._poll(watermark) and complete
-                except (OutOfReach, CheckFailed) as error:
+                    begun = True
+                except RollcallError as error:
+                    if isinstance(error, ConfigurationError) and not begun:
+                        raise  # later it is the broker's or the disk's state, which may pass
                     self.tell(f"{self.source}: {error}")
                     send_failure(self.kafka, self.source, self.clock(), error)
                 stop.wait(every)
@@ -81,8 +84,10 @@ class Poller:
                 f"sessions count, as 2026-10-01"
             )
         begun, overlap = self.clock(), timedelta(minutes=self.settings.overlap_minutes)
+        latest = self.broker.first(begun)  # a row that is dated later would hide those that come until then
         with LoginProducer(self.kafka) as producer:
-            tally = self._read(producer, watermark, self.broker.since(start))
+            portions = self.broker.since(start)
+            tally = self._read(producer, watermark, (each._replace(mark=min(each.mark, latest)) for each in portions))
             # What becomes visible at the broker later than that is read by a poll to come.
             send_report(producer, SourceReport(
                 source=self.source, kind="watermark", at=self.clock(), complete_to=begun - overlap, polled=begun,

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from stream_jobs.month_close.aliases.desk import first_untold
 from stream_jobs.month_close.aliases.exports import Group, from_csv, from_ldif
 from stream_jobs.month_close.aliases.ldif import sid_text
 from stream_jobs.month_close.aliases.ledger import ALWAYS, NEVER, Act, open_proposals
@@ -79,3 +80,18 @@ def test_a_decision_closes_the_proposals_of_its_months() -> None:
     assert open_proposals(proposals) == proposals
     assert open_proposals([*proposals, act(3, "accepted", autumn)]) == proposals[:1]
     assert open_proposals([*proposals, act(3, "refused", (ALWAYS, NEVER))]) == []
+
+
+SEPTEMBER, OCTOBER, NOVEMBER, DECEMBER = (date(2026, month, 1) for month in (9, 10, 11, 12))
+
+
+@pytest.mark.parametrize(("told", "start"), [
+    ([], SEPTEMBER),
+    ([(SEPTEMBER, OCTOBER)], OCTOBER),
+    ([(OCTOBER, NOVEMBER), (SEPTEMBER, OCTOBER)], NOVEMBER),
+    ([(OCTOBER, NOVEMBER)], SEPTEMBER),
+    ([(SEPTEMBER, DECEMBER)], NOVEMBER),
+])  # fmt: skip
+def test_a_link_that_is_seen_again_is_told_of_for_its_new_months(told: list[tuple[date, date]], start: date) -> None:
+    """Seen in September and October; whoever accepted September is asked about October."""
+    assert first_untold(told, SEPTEMBER, NOVEMBER) == start

@@ -105,8 +105,8 @@ class Way:
 
 
 class Store:
-    def __init__(self, size: int = 0) -> None:
-        self.size = size
+    def __init__(self, size: int = 0, too_large: int = 0) -> None:
+        self.size, self.too_large = size, too_large
 
 
 @pytest.mark.parametrize(("up", "size", "kind"), [
@@ -118,6 +118,12 @@ def test_all_is_sent_only_when_nothing_waits_and_kafka_acknowledges(up: bool, si
     assert own.complete_to == (NOW if kind == "watermark" else None)
     assert own.error == ("" if up else "Kafka is away")
     assert [(each.source, each.kind) for each in others] == [("/a", "heartbeat"), ("/b", "heartbeat")]
+
+
+def test_what_kafka_will_not_take_is_told_and_all_is_not_sent() -> None:
+    [own, *_] = Reporter("/gateway", Way(), Store(0, too_large=2), lambda: NOW).reports()
+    assert (own.kind, own.complete_to) == ("heartbeat", None)
+    assert own.error.startswith("2 files of events")
 
 
 def test_a_reporter_s_last_word_is_said_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,3 +183,11 @@ def test_options_that_do_not_fit(columns: str, options: dict[str, Any], sentence
 
 def test_empty_lines_are_skipped() -> None:
     assert [type(i) for i in read("\nevent,at,user\n\r\ne1,2026-01-01T00:00:00Z,a\n")] == [Skipped, Skipped, Login]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Europe/Amsterdam"])
+def test_a_time_before_all_years_is_a_refused_line(zone: str) -> None:
+    """.NET's empty date: in UTC it would lie in the year 0."""
+    found = read("event,at,user\ne1,0001-01-01 00:00:00,alice\ne2,2026-10-31 00:00:00,bob\n", zone=zone)
+    assert [event["subject"] for event in events(found)] == ["bob"]
+    assert [(number, reason) for number, reason, _ in refusals(found)] == [(2, "bad_time")]

@@ -16,7 +16,7 @@ from infra.errors import ConfigurationError
 from infra.generation import in_force
 from infra.pseudonyms import MonthlyPseudonyms
 from schemas.calendar import month_name, next_month
-from schemas.catalogue import Catalogue
+from schemas.catalogue import Catalogue, Tenant
 from stream_jobs.month_close.aliases.components import Link, link, representatives
 from stream_jobs.month_close.aliases.exports import Group
 from stream_jobs.month_close.aliases.ledger import ALWAYS, NEVER, Act, ActKind, acts, append, open_proposals
@@ -39,7 +39,7 @@ def propose_groups(
 ) -> list[Act]:  # fmt: skip
     """Stores the names and proposes each group's links; what was proposed or decided just so before is left out.
 
-    Where the pseudonym key changes, each key's months are a proposal of their own.
+    Where the pseudonym key changes, or names begin to lose their domain, the months behind are a proposal of their own.
     """
     owner = next((t for t in catalogue.tenants if t.id == tenant), None)
     if owner is None:
@@ -47,7 +47,7 @@ def propose_groups(
     named: dict[bytes, str] = {}
     found: dict[tuple[Link, date, date], Act] = {}
     for group in groups:
-        for start, end in _by_key(pseudonyms, group.valid_from or ALWAYS, group.valid_to or NEVER):
+        for start, end in _by_meaning(pseudonyms, owner, group.valid_from or ALWAYS, group.valid_to or NEVER):
             hashed = pseudonyms.at(start.replace(day=1))
             names = [owner.identity(name, start.replace(day=1)) for name in group.names]
             first, *others = [hashed.of(tenant, name) for name in names]
@@ -71,9 +71,10 @@ def propose_seen(client: Client, catalogue: Catalogue, hand: Hand, tenant: str |
     found: list[Act] = []
     for owner in catalogue.tenants:
         if tenant in (None, owner.id) and owner.alias_policy.identities == "propose":
-            known = {act.link for act in acts(client, owner.id)}
+            known = acts(client, owner.id)
             for pair, start, end in _merging(client, owner.id):
-                if pair not in known:
+                told = [(act.valid_from, act.valid_to) for act in known if act.link == pair]
+                if (start := first_untold(told, start, end)) < end:
                     found.append(
                         Act("proposed", owner.id, pair, start, end, EVENTS, hand.why, hand.actor, hand.at)
                     )  # fmt: skip
@@ -142,9 +143,21 @@ def _merging(client: Client, tenant: str) -> list[tuple[Link, date, date]]:
     ]
 
 
-def _by_key(pseudonyms: MonthlyPseudonyms, start: date, end: date) -> list[tuple[date, date]]:
-    edges = [start, *(month for month in sorted(pseudonyms.by_start) if start < month < end), end]
-    return list(pairwise(edges))
+def first_untold(told: Iterable[tuple[date, date]], start: date, end: date) -> date:
+    """From when on nobody was told of a link, of the months from `start` to `end` in which it was seen; `end`: nowhere.
+
+    `told`: the months of its proposals and decisions. One that begins later leaves what is before it to be told.
+    """
+    for first, behind in sorted(told):
+        if first <= start < behind:
+            start = min(behind, end)
+    return start
+
+
+def _by_meaning(pseudonyms: MonthlyPseudonyms, owner: Tenant, start: date, end: date) -> list[tuple[date, date]]:
+    """The interval, cut where a name begins to have another pseudonym."""
+    changes = {*pseudonyms.by_start, *([owner.truncate_domain] if owner.truncate_domain else [])}
+    return list(pairwise([start, *(month for month in sorted(changes) if start < month < end), end]))
 
 
 def _ceiling(day: date) -> date:

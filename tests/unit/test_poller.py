@@ -1,0 +1,85 @@
+"""A poller beside odd brokers: what is dated in the future hides nothing, and a broker's bad day does not end it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from infra.errors import ConfigurationError
+from producers.polling import poller as module
+from producers.polling.brokers import Broker
+from producers.polling.poller import Poller
+from producers.polling.portion import Portion
+from producers.polling.watermark import state_of
+from schemas.settings import KafkaSettings
+from schemas.source_settings import PolledSettings
+
+NOW = datetime(2026, 10, 3, 12, tzinfo=UTC)
+NOBODY: Any = None
+
+
+class Producer:
+    def __init__(self, *_: object, **__: object) -> None: ...
+    def __enter__(self) -> Producer:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+    def flush(self) -> None: ...
+    def report(self, *_: object) -> None: ...
+
+
+class Asked:
+    """Answers to one poll after the other; an error is raised."""
+
+    def __init__(self, *answers: datetime | Exception) -> None:
+        self.answers, self.since, self.stop = list(answers), list[datetime](), Event()
+
+    def __call__(self, since: datetime) -> Iterator[Portion]:
+        self.since.append(since)
+        answer = self.answers.pop(0)
+        if not self.answers:
+            self.stop.set()
+        if isinstance(answer, Exception):
+            raise answer
+        yield Portion([], answer)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    failures: list[str] = []
+    monkeypatch.setattr(module, "LoginProducer", Producer)
+    monkeypatch.setattr(module, "send_failure", lambda *failed: failures.append(str(failed[-1])))
+    return failures
+
+
+def poller(folder: Path, asked: Asked) -> Poller:
+    settings = PolledSettings(since=datetime(2026, 10, 1, tzinfo=UTC), overlap_minutes=90)
+    broker = Broker(NOBODY, asked, lambda begin: begin, NOBODY)
+    return Poller("/db", broker, settings, folder, KafkaSettings(), lambda _: None, lambda: NOW)
+
+
+def test_a_row_of_the_future_hides_nothing_that_comes_before_it(tmp_path: Path, told: list[str]) -> None:
+    asked = Asked(NOW + timedelta(days=365), NOW)
+    for _ in range(2):
+        assert poller(tmp_path, asked).once()
+    assert asked.since[1] == NOW - timedelta(minutes=90)
+    assert state_of(tmp_path, "db").mark == NOW
+    assert told == []
+
+
+def test_after_a_first_poll_nothing_that_may_pass_ends_it(tmp_path: Path, told: list[str]) -> None:
+    asked = Asked(NOW, ConfigurationError("it answered 302"), ConfigurationError("no room"), NOW)
+    assert poller(tmp_path, asked).until(asked.stop, 0.0)
+    assert (len(asked.since), told) == (4, ["it answered 302", "no room"])
+
+
+def test_what_is_wrong_from_the_start_is_said_at_once(tmp_path: Path, told: list[str]) -> None:
+    asked = Asked(ConfigurationError("refuses the key"), NOW)
+    with pytest.raises(ConfigurationError, match="refuses the key"):
+        poller(tmp_path, asked).until(asked.stop, 0.0)
+    assert told == []
