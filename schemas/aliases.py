@@ -46,7 +46,8 @@ class AliasPolicy(Part):
     """What becomes of links that a tenant's events show (`data.identities`)."""
 
     identities: Literal["apply", "propose"] = Field(
-        "propose", description="apply: they hold in the months in which they were seen; propose: a person decides"
+        "propose", description="apply: they hold from the first month in which they were seen to the last; propose: a "
+        "person decides",
     )
     from_month: FirstOfMonth | None = Field(None, description="they are applied from this month on; left out: always")
 

@@ -97,5 +97,7 @@ def _files(settings: Settings) -> Iterable[Kept]:
     yield Kept(f"{home / 'rejects'}, on each host that pushes files", None, "refused lines; delete them there")
     yield Kept(f"{home / 'sources'}/*.rejects, where brokers are read", None, "refused records; delete them there")
     spool = settings.gateway.spool or home / "gateway-spool"
-    yield Kept(f"{spool}, on each gateway's host", None, "events until Kafka has them; empty while Kafka answers")
+    kept = "events until Kafka has them; empty while Kafka answers, but for files set aside (.too-large, .rest)"
+    yield Kept(f"{spool}, on each gateway's host", None, kept)
+    yield Kept(f"{home / 'sources'}/*.spool, on each syslog listener's host", None, kept)
     yield Kept("bundles and exports made with names, backups of ClickHouse, the brokers themselves", None, "yours")
