@@ -21,7 +21,7 @@ from producers.push import PushReport
 from producers.push import check as check_files
 from producers.push import push as push_files
 from producers.source_reports import now, send_report
-from producers.sources.programme import as_programme_says
+from producers.sources.programme import RECONNECTING, as_programme_says
 from producers.sources.source import Format, SourceOptions
 from schemas.catalogue import parse_catalogue
 from schemas.settings import load_settings
@@ -62,7 +62,7 @@ def push(
         parse_login_map(read_text(map), os.path.basename(map)) if map else None, policies(policy),
         parse_inventory(read_text(inventory), os.path.basename(inventory)) if inventory else None, _day(date),
     )  # fmt: skip
-    if options.format == "instances" and settings.catalogue.is_file():
+    if options.format in ("instances", *RECONNECTING) and settings.catalogue.is_file():
         text = read_text(str(settings.catalogue))
         options = as_programme_says(options, parse_catalogue(text, str(settings.catalogue)))
     check_files(files, options)

@@ -16,18 +16,27 @@ def with_policy(catalogue: Catalogue, source: DeclaredSource) -> DeclaredSource:
     Its programmes are those of its SKU and of its products. Raises ValueError when they contradict each other.
     """
     given = source.settings.get("policy") or {}
-    if source.kind not in _TAKEN_UP_AGAIN or source.reads is None or "reconnects" in given:
+    horizon_lines = source.kind == "syslog" and source.settings.get("map") is None
+    if not (source.kind in _TAKEN_UP_AGAIN or horizon_lines) or source.reads is None or "reconnects" in given:
         return source
-    programmes = _fed(catalogue, source.source, source.settings.get("sku")).values()
-    feeds = {programme.reconnects for programme in programmes} - {None}
-    if len(feeds) > 1:
+    policy = reconnects(catalogue, source.source, source.settings.get("sku"))
+    if policy is None:
+        return source
+    return source.model_copy(update={"settings": source.settings | {"policy": given | {"reconnects": policy}}})
+
+
+def reconnects(catalogue: Catalogue, source: str, sku: object) -> str | None:
+    """What the programmes that a source feeds say of sessions taken up again; None: nothing.
+
+    Raises ValueError when they contradict each other.
+    """
+    said = {programme.reconnects for programme in _fed(catalogue, source, sku).values()} - {None}
+    if len(said) > 1:
         raise ValueError(
-            f"{source.source} feeds programmes that count reconnects and ones that ignore them: say which in its "
-            f"settings, as policy: {{reconnects: count}}"
+            f"{source} feeds programmes that count reconnects and ones that ignore them: say which as its policy, "
+            f"reconnects: count"
         )
-    for policy in feeds:
-        return source.model_copy(update={"settings": source.settings | {"policy": given | {"reconnects": policy}}})
-    return source
+    return said.pop() if said else None
 
 
 def instance_terms(catalogue: Catalogue, source: str, sku: str | None) -> tuple[str, InstanceTerms | None] | None:

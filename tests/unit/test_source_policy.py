@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from infra.errors import ConfigurationError
+from producers.sources.programme import RECONNECTING, as_programme_says
+from producers.sources.source import SourceOptions
 from schemas.catalogue import Catalogue, parse_catalogue
 from schemas.source_policy import with_policy
 
@@ -55,3 +60,30 @@ def test_programmes_that_contradict_each_other_are_told() -> None:
     found = catalogue("/both", SECRET)
     with pytest.raises(ValueError, match="/both feeds programmes that count reconnects and ones that ignore them"):
         with_policy(found, found.sources[0])
+
+
+@pytest.mark.parametrize(("given", "policy"), [
+    ({"source": "/mapped"}, {"reconnects": "ignore"}),
+    ({"source": "/new", "sku": "A"}, {"reconnects": "count"}),
+    ({"source": "/mapped", "policy": {"reconnects": "count"}}, {"reconnects": "count"}),
+    ({"source": "/mapped", "policy": {"user": "sid"}}, {"user": "sid", "reconnects": "ignore"}),
+    ({"source": "/unknown"}, {}),
+    ({}, {}),
+])  # fmt: skip
+@pytest.mark.parametrize("format", RECONNECTING)
+def test_what_is_pushed_takes_its_programme_s_too(format: Any, given: dict[str, Any], policy: dict[str, str]) -> None:
+    """On-premises Citrix behind NTLM is pushed as files."""
+    assert as_programme_says(SourceOptions(format, **given), parse_catalogue(TEXT[:-9])).policy == policy
+
+
+def test_of_what_is_pushed_contradictions_are_told_and_other_formats_left_alone() -> None:
+    found = parse_catalogue(TEXT[:-9])
+    with pytest.raises(ConfigurationError, match="/both feeds programmes"):
+        as_programme_says(SourceOptions("citrix", source="/both"), found)
+    assert as_programme_says(SourceOptions("windows", source="/mapped"), found).policy == {}
+
+
+def test_horizon_s_lines_over_syslog_take_it_too() -> None:
+    declared = "  - {source: /mapped, kind: syslog, reads: 'udp://127.0.0.1:5514', settings: {tenant: a}}\n"
+    found = parse_catalogue(TEXT + declared)
+    assert with_policy(found, found.sources[0]).settings["policy"] == {"reconnects": "ignore"}
