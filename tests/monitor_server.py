@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -93,34 +94,36 @@ class MonitorServer:
             self.overlapping += 1
             return _send(request, 429, {}, {"Retry-After": "1"})
         try:
-            self._query(request)
+            say = self._query(request)
         finally:
             self._one.release()
-        if request.close_connection:  # not before: who comes at once again must not meet this query
+        say()  # not before: who comes as soon as it is heard must not meet this query
+        if request.close_connection:
             with suppress(OSError):
                 request.connection.shutdown(socket.SHUT_RDWR)
 
-    def _query(self, request: BaseHTTPRequestHandler) -> None:
+    def _query(self, request: BaseHTTPRequestHandler) -> Callable[[], None]:
+        """How it is answered."""
         self.queries.append(unquote(request.path))
         token = request.headers.get("Authorization", "").removeprefix("CWSAuth bearer=")
         if request.headers.get("Citrix-CustomerId") != "acme" or token not in self.tokens:
             self.refused += 1
-            return _send(request, 401, {})
+            return partial(_send, request, 401, {})
         if self.tokens[token] >= self.token_queries:
             self.refused += 1
-            return _send(request, 401, {})
+            return partial(_send, request, 401, {})
         self.tokens[token] += 1
         fault = self.faults.pop(0) if self.faults else None
         if fault in ("drop", "hang"):
             time.sleep(self.hang_seconds if fault == "hang" else 0)
             request.close_connection = True
-            return
+            return lambda: None
         if isinstance(fault, int):
-            return _send(request, fault, {"error": {"message": "told to"}}, {"Retry-After": self.retry_after})
+            return partial(_send, request, fault, {"error": {"message": "told to"}}, {"Retry-After": self.retry_after})
         if self.widest is not None and self._asks_for(request.path) > self.widest:
-            return _send(request, 504, {"error": {"message": "it took too long"}})
+            return partial(_send, request, 504, {"error": {"message": "it took too long"}})
         self.before_page(len(self.queries))
-        _send(request, 200, self._page(request.path), cut=fault == "cut")
+        return partial(_send, request, 200, self._page(request.path), cut=fault == "cut")
 
     def _asks_for(self, path: str) -> timedelta:
         since, end, _ = _bounds(parse_qs(urlsplit(path).query)["$filter"][0])

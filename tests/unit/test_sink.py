@@ -44,14 +44,12 @@ class Flaky(Sink):
     ],
 )  # fmt: skip
 def test_each_block_is_tried_until_it_is_taken(
-    befalls: list[Exception | None], tried: list[str], told: list[str], caplog: pytest.LogCaptureFixture
+    befalls: list[Exception | None], tried: list[str], told: list[str]
 ) -> None:
     sink = Flaky(befalls)
     asyncio.run(sink.store(iter(BLOCKS)))
     assert sink.tried == tried
     assert sink.told == [f"inserting into {name}" for name in told]
-    said = [record.getMessage() for record in caplog.records if "succeeded" in record.getMessage()]
-    assert said == [f"inserting into {name} succeeded at try {told.count(name) + 1}" for name in dict.fromkeys(told)]
 
 
 @pytest.mark.parametrize("before", [[], [Retryable("away")]])
