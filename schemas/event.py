@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     ValidationError,
     WithJsonSchema,
@@ -75,11 +76,14 @@ def parse_time(text: Any) -> datetime:
     return moment
 
 
-Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_clean)]
-LongText = Annotated[str, Field(min_length=1, max_length=MAX_ID), AfterValidator(_clean)]
+# What of it JSON Schema's regular expressions can say in every language.
+_PATTERN: dict[str, JsonValue] = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+Text = Annotated[str, Field(min_length=1, max_length=MAX_NAME, json_schema_extra=_PATTERN), AfterValidator(_clean)]
+LongText = Annotated[str, Field(min_length=1, max_length=MAX_ID, json_schema_extra=_PATTERN), AfterValidator(_clean)]
 Subject = Annotated[
-    str, Field(min_length=1, max_length=MAX_SUBJECT), AfterValidator(_clean), AfterValidator(_not_blank)
-]
+    str, Field(min_length=1, max_length=MAX_SUBJECT, json_schema_extra=_PATTERN), AfterValidator(_clean),
+    AfterValidator(_not_blank),
+]  # fmt: skip
 Time = Annotated[
     datetime, BeforeValidator(parse_time), PlainSerializer(lambda moment: moment.isoformat(), return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339 with an offset"}),
@@ -100,6 +104,10 @@ class Identities(_Part):
 
 class LoginData(_Part):
     """What was logged in to: a SKU of a tenant, or the broker's own name for it (`product`)."""
+
+    model_config = ConfigDict(json_schema_extra={
+        "anyOf": [{"required": [name], "properties": {name: {"type": "string"}}} for name in ("sku", "product")]
+    })  # fmt: skip
 
     tenant: Text | None = Field(None, description="the catalogue's tenant; left out: by product or domain")
     sku: Text | None = Field(None, description="the catalogue's SKU; left out: by `product`")

@@ -213,22 +213,28 @@ def test_one_connection_too_many_is_told_to_come_back(gateway: Gateway) -> None:
     assert wait_until(lambda: gateway.post(event("c-1"), ONE).status == 202, 10.0)
 
 
-def test_the_document_tells_the_truth(gateway: Gateway) -> None:
+@pytest.mark.parametrize("mode", schemathesis.GenerationMode)
+def test_the_document_tells_the_truth(gateway: Gateway, mode: schemathesis.GenerationMode) -> None:
+    """Of requests that fit it, and of ones that do not."""
     url = f"http://{LOOPBACK}:{gateway.settings.gateway.port}"
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
               response_headers_conformance]  # fmt: skip
+    before, taken = sum(map(len, in_log(gateway).values())), list[int]()
 
-    @given(case=schema["/v1/events"]["POST"].as_strategy())
+    @given(case=schema["/v1/events"]["POST"].as_strategy(generation_mode=mode))
     @hypothesis_settings(
-        max_examples=12, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+        max_examples=40, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     def each(case: schemathesis.Case) -> None:
         answer = case.call(headers={"Authorization": f"Bearer {gateway.token}"})
         case.validate_response(answer, checks=checks)
+        taken.append(answer.json()["accepted"] if answer.status_code in (202, 207) else 0)
 
     each()
+    assert 0 < sum(map(bool, taken)) < len(taken)
+    assert sum(map(len, in_log(gateway).values())) == before + sum(taken), "what it says is taken, and nothing else is"
 
 
 def test_nothing_is_lost_after_a_202_whatever_is_killed(stack: Settings, tmp_path: Path) -> None:
