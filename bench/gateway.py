@@ -225,6 +225,7 @@ def main() -> None:
     if arguments.empty:
         empty_handler(arguments.empty)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Kafka is taken down then too
     with tempfile.TemporaryDirectory() as folder, _kafka(Path(folder)) as node:
         port = free_port()
         settings = Settings(

@@ -60,8 +60,8 @@ def run(
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"did not end in {timeout:.0f} s") from None
     if done.returncode or not done.stdout.strip():
-        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise RuntimeError(f"ended with {done.returncode}: {last[:200]}")
+        words = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise RuntimeError(f"ended with {done.returncode}: {words[:200]}")
     last = done.stdout.splitlines()[-1]
     with suppress(ValueError):
         result: Any = json.loads(last)

@@ -5,6 +5,7 @@ Raises ConfigurationError for what cannot be meant, CheckFailed, and the driver'
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -71,10 +72,11 @@ def propose_seen(client: Client, catalogue: Catalogue, hand: Hand, tenant: str |
     found: list[Act] = []
     for owner in catalogue.tenants:
         if tenant in (None, owner.id) and owner.alias_policy.identities == "propose":
-            known = acts(client, owner.id)
+            told = defaultdict[Link, list[tuple[date, date]]](list)
+            for act in acts(client, owner.id):
+                told[act.link].append((act.valid_from, act.valid_to))
             for pair, start, end in _merging(client, owner.id):
-                told = [(act.valid_from, act.valid_to) for act in known if act.link == pair]
-                if (start := first_untold(told, start, end)) < end:
+                if (start := first_untold(told[pair], start, end)) < end:
                     found.append(
                         Act("proposed", owner.id, pair, start, end, EVENTS, hand.why, hand.actor, hand.at)
                     )  # fmt: skip
