@@ -22,7 +22,7 @@ from stream_jobs.month_close.count import live_counts, months_with_logins, seale
 from stream_jobs.month_close.explain import explain as explain_cell
 from stream_jobs.month_close.report.draft import draft_all
 from stream_jobs.month_close.report.who import account
-from stream_jobs.month_close.rules.sources import why_unanswered
+from stream_jobs.month_close.rules.sources import why_unanswered, why_unread
 from stream_jobs.month_close.seal import seals
 from stream_jobs.month_close.verify import verify_month
 
@@ -59,7 +59,7 @@ def close(
     drafts = draft_all(settings, connect(settings), first, results, actor=account(), at=now(), tell=tell)
     seen = {source.source: source for draft in drafts for source in draft.sources}
     for name, source in sorted(seen.items()):
-        if why := why_unanswered(source):
+        for why in filter(None, (why_unanswered(source), why_unread(source))):
             tell(f"source {name} {why}")
     if drafts:
         several = len(agreements_of(settings, connect(settings), first)) > 1

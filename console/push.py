@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from console.output import notes, show, tell
+from infra.catalogue_file import catalogue_text
 from infra.errors import ConfigurationError
 from producers.adapters.inventory import parse_inventory
 from producers.adapters.login_map import parse_login_map
@@ -21,10 +22,11 @@ from producers.push import PushReport
 from producers.push import check as check_files
 from producers.push import push as push_files
 from producers.source_reports import now, send_report
-from producers.sources.programme import RECONNECTING, as_programme_says
+from producers.sources.programme import as_programme_says
 from producers.sources.source import Format, SourceOptions
 from schemas.catalogue import parse_catalogue
 from schemas.settings import load_settings
+from schemas.source_policy import RECONNECTING
 from schemas.source_report import SourceReport
 
 NOT_LOGINS = 12
@@ -62,8 +64,7 @@ def push(
         parse_login_map(read_text(map), os.path.basename(map)) if map else None, policies(policy),
         parse_inventory(read_text(inventory), os.path.basename(inventory)) if inventory else None, _day(date),
     )  # fmt: skip
-    if options.format in ("instances", *RECONNECTING) and settings.catalogue.is_file():
-        text = read_text(str(settings.catalogue))
+    if options.format in ("instances", *RECONNECTING) and (text := catalogue_text(settings)) is not None:
         options = as_programme_says(options, parse_catalogue(text, str(settings.catalogue)))
     check_files(files, options)
     with LoginProducer(settings.kafka) as producer, Progress(

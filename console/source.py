@@ -58,7 +58,7 @@ def check(
         _nothing_more(name, secret_file, given)
         job = declared_job(settings, name)
     else:
-        job = job_of_line(name, url, "", secret_file, given)
+        job = job_of_line(settings, name, url, "", secret_file, given)
     found = look(job, settings)
     show(format, ("what", "product or reason", "number"), found)
     if not found:
@@ -110,7 +110,7 @@ def run(
         return 0 if run_all(jobs, settings, stopped_by_signals(), once=once) else 1
     if name is None or source is None or all or once:
         raise ConfigurationError("with a kind and a URL give --source, the events' source, as /citrix/eu-1; no --all")
-    job = job_of_line(name, url, source, secret_file, given)
+    job = job_of_line(settings, name, url, source, secret_file, given)
     if name == "syslog":
         set_up(settings.log)
     stop = stopped_by_signals() if name == "syslog" or every is not None else Event()

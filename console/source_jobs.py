@@ -9,16 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from console.output import tell
+from infra.catalogue_file import catalogue_text
 from infra.errors import ConfigurationError, RollcallError
 from producers.adapters.adapter import Seen
 from producers.polling.brokers import open_broker
-from producers.polling.poller import Poller, file_name
+from producers.polling.poller import Poller
 from producers.polling.watermark import state_of
+from producers.refusal_file import RefusalFile
+from producers.source_folder import file_name
 from schemas.catalogue import Catalogue, parse_catalogue
 from schemas.parts import covers
 from schemas.quarantine import Refusal
@@ -59,8 +62,13 @@ def job_of(source: str, kind: str, reads: str, given: Mapping[str, Any]) -> Job:
         raise ConfigurationError(f"{source or kind}: {told(error)}; see docs/sources") from None
 
 
-def job_of_line(kind: str, url: str, source: str, secret_file: str | None, given: Mapping[str, Any]) -> Job:
-    """A job as the command line tells it: the secret in a file, or in the variable SOURCE_SECRET."""
+def job_of_line(
+    settings: Settings, kind: str, url: str, source: str, secret_file: str | None, given: Mapping[str, Any]
+) -> Job:
+    """A job as the command line tells it: the secret in a file, or in the variable SOURCE_SECRET.
+
+    What it leaves to the programme is as the catalogue says, where there is one.
+    """
     said = {name: value for name, value in given.items() if value is not None and value != {}}
     needs = SETTINGS.get(kind)
     if secret_file is not None:
@@ -69,26 +77,36 @@ def job_of_line(kind: str, url: str, source: str, secret_file: str | None, given
         needs.model_fields["secret"].is_required() or os.environ.get(SECRET)
     ):
         said["secret"] = f"env:{SECRET}"
-    return job_of(source, kind, url, said)
+    job = job_of(source, kind, url, said)
+    if not source or (text := catalogue_text(settings)) is None:
+        return job
+    told = DeclaredSource(source=source, kind=cast("Any", kind), reads=url, settings=said)
+    return _job(_as_programmes_say(settings, parse_catalogue(text, str(settings.catalogue)), told))
 
 
 def declared(settings: Settings) -> list[DeclaredSource]:
     """The sources that the catalogue declares. Raises ConfigurationError, or CatalogueError with its faults."""
     catalogue = _catalogue(settings)
+    return [_as_programmes_say(settings, catalogue, source) for source in catalogue.sources]
+
+
+def _as_programmes_say(settings: Settings, catalogue: Catalogue, source: DeclaredSource) -> DeclaredSource:
     try:
-        return [with_policy(catalogue, source) for source in catalogue.sources]
+        return with_policy(catalogue, source)
     except ValueError as error:
         raise ConfigurationError(f"{settings.catalogue}: {error}") from None
 
 
+def _job(one: DeclaredSource) -> Job:
+    if one.reads is None:
+        raise ConfigurationError(f"{one.source} pushes: it cannot be asked; give it `reads` if it should be")
+    return job_of(one.source, one.kind, one.reads, one.settings)
+
+
 def _catalogue(settings: Settings) -> Catalogue:
-    try:
-        text = settings.catalogue.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"the catalogue {settings.catalogue} cannot be read ({getattr(error, 'strerror', None) or error}): name "
-            f"yours in ROLLCALL_CATALOGUE"
-        ) from None
+    text = catalogue_text(settings)
+    if text is None:
+        raise ConfigurationError(f"there is no catalogue {settings.catalogue}: name yours in ROLLCALL_CATALOGUE")
     return parse_catalogue(text, str(settings.catalogue))
 
 
@@ -97,9 +115,7 @@ def declared_job(settings: Settings, name: str) -> Job:
     sources = declared(settings)
     for one in sources:
         if one.source == name:
-            if one.reads is None:
-                raise ConfigurationError(f"{name} pushes: it cannot be asked; give it `reads` if it should be")
-            return job_of(one.source, one.kind, one.reads, one.settings)
+            return _job(one)
     known = ", ".join(one.source for one in sources if one.reads is not None) or "none"
     raise ConfigurationError(
         f"{name} is not declared in {settings.catalogue}; read ones: {known}. Or name a kind and a URL"
@@ -109,7 +125,7 @@ def declared_job(settings: Settings, name: str) -> Job:
 def jobs_in_force(settings: Settings, day: date) -> list[Job]:
     """All that are read on that day. Raises ConfigurationError when there is none."""
     jobs = [
-        job_of(one.source, one.kind, one.reads, one.settings) for one in declared(settings)
+        _job(one) for one in declared(settings)
         if one.reads is not None and covers(one.valid_from, one.valid_to, day)
     ]  # fmt: skip
     if not jobs:
@@ -123,8 +139,8 @@ def listed(settings: Settings) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for one in declared(settings):
         name = file_name(one.source)
-        state, rejects = state_of(folder, name), folder / f"{name}.rejects"
-        refused = len(rejects.read_bytes().splitlines()) if rejects.exists() else 0
+        state = state_of(folder, name)
+        refused = sum(1 for _ in RefusalFile(folder / f"{name}.rejects").lines())
         rows.append((
             one.source, one.kind, one.settings.get("tenant"), one.reads or "pushes", one.valid_from, one.valid_to,
             state.mark, state.polled, refused,

@@ -164,7 +164,8 @@ def _sources(sources: list[SourceState], at: datetime) -> RenderableType:
         report = "" if s.last_report is None else f"{_ago((at - s.last_report).total_seconds())} ago"
         clock = "" if s.delay_min_ms is None or s.delay_min_ms >= 0 else f"{-s.delay_min_ms / 1000:.1f} s ahead"
         waits = f"{s.spool_bytes:,} bytes wait" if s.spool_bytes else ""
-        wrong = "; ".join(each for each in ("silent" if s.silent else "", waits, s.error, clock) if each)
+        refused = f"{s.refused:,} records refused" if s.refused else ""
+        wrong = "; ".join(each for each in ("silent" if s.silent else "", waits, refused, s.error, clock) if each)
         rows.append((s.source, event, quiet, all_sent, report, Text(wrong, style="bold red" if wrong else "")))
     more = f", {len(sources):,} in all" if len(sources) > _SOURCES else ""
     columns = ("source", "last event, UTC", "expected since", "all sent until", "last report", "not well")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from clickhouse_connect.driver.client import Client
 
 from infra import catalogue, erasures
+from infra.catalogue_file import catalogue_text
 from infra.clickhouse import access
 from infra.clickhouse import migrate as schema
 from infra.clickhouse.client import connect, explained
@@ -109,7 +110,7 @@ def first_catalogue(settings: Settings, client: Client, tell: Tell) -> None:
     with explained(settings.clickhouse):
         versions = catalogue.stored_versions(client)
     if not versions:
-        text = _read(settings)
+        text = catalogue_text(settings)
         if text is None:
             raise ConfigurationError(
                 f"there is no catalogue: {path.absolute()} does not exist; write one (examples/catalogue.example.yaml "
@@ -125,26 +126,10 @@ def first_catalogue(settings: Settings, client: Client, tell: Tell) -> None:
         catalogue.store(client, newest.version, newest.yaml)
     if written := catalogue.announce(settings, client, newest.version):
         tell(f"catalogue: version {newest.version} announced in partitions {', '.join(map(str, sorted(written)))}")
-    text = _read(settings)
+    text = catalogue_text(settings)
     if text is not None and catalogue.digest(text) != newest.sha256:
         raise CheckFailed(
             f"everything is migrated, but the catalogue {path} is not the stored version {newest.version}: "
             f"`rollcall catalogue apply {path}` makes it version {newest.version + 1}; to keep what is stored, "
             f"point ROLLCALL_CATALOGUE to that text"
         )
-
-
-def _read(settings: Settings) -> str | None:
-    """The catalogue file's text; None when there is no such file."""
-    path = settings.catalogue
-    try:
-        return path.read_text("utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"the catalogue {path} is not UTF-8 text: save it as UTF-8") from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"the catalogue {path} cannot be read ({error.strerror}): mend its permissions, or name another file in "
-            f"ROLLCALL_CATALOGUE"
-        ) from None

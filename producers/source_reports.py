@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from infra.errors import RollcallError
+from infra.errors import OutOfReach, RollcallError
 from producers.client import LoginProducer
+from producers.in_hand import InHand
 from schemas.settings import KafkaSettings
 from schemas.source_report import MAX_ERROR, SourceReport
 
@@ -69,12 +70,16 @@ class Store(Protocol):
 class Reporter:
     """Reports of what takes events and may spool them: once a minute, and at its end. A thread of its own.
 
-    It speaks for itself, with a watermark while nothing waits; and for each source of which it took something since
-    its last report.
+    It speaks for itself, with a watermark while nothing is spooled; and for each source of which it took something
+    since its last report. `refused` is what a report says of it.
     """
 
-    def __init__(self, name: str, link: Way, spool: Store, clock: Callable[[], datetime] = now) -> None:
-        self._name, self._link, self._spool, self._clock = name, link, spool, clock
+    def __init__(
+        self, name: str, link: Way, spool: Store, hand: InHand, refused: Callable[[], int] | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:  # fmt: skip
+        self._name, self._link, self._spool, self._hand = name, link, spool, hand
+        self._refused, self._clock = refused, clock
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
@@ -89,7 +94,9 @@ class Reporter:
 
     def reports(self) -> list[SourceReport]:
         """What there is to say now."""
-        at = self._clock()  # before the look at the spool: what was taken before it is in Kafka if nothing waits
+        # In this order: what was given before is in Kafka, or in hand, or in the spool.
+        at = self._clock()
+        complete_to = min(at, self._hand.oldest or at)
         spoke, self._link.spoke_for = self._link.spoke_for, set()
         waiting, up = self._spool.size, self._link.up
         aside = self._spool.too_large
@@ -98,7 +105,8 @@ class Reporter:
         error = as_error(large if up else self._link.why)
         own = SourceReport(
             source=self._name, kind="watermark" if all_sent else "heartbeat", at=at,
-            complete_to=at if all_sent else None, spool_bytes=waiting, error=error,
+            complete_to=complete_to if all_sent else None, spool_bytes=waiting, error=error,
+            refused=self._refused() if self._refused else None,
         )  # fmt: skip
         return [own, *(
             SourceReport(source=source, kind="heartbeat", at=at, spool_bytes=waiting, error=error)
@@ -111,8 +119,8 @@ class Reporter:
             try:
                 for report in self.reports():
                     self._link.report(report)
-            except RollcallError:
-                pass  # Kafka is away, which the link has told
+            except OutOfReach:
+                pass  # which the link has told
             except Exception:
                 log.exception("a report could not be made; the next one is tried")
             if ended:

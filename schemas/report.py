@@ -105,6 +105,10 @@ class SourceSeen(_Value):
     complete_to: datetime | None = Field(None, description="what it has told, `asked_until` at the most; null: nothing")
     waiting: bool = Field(False, description="its newest report told of logins that waited for Kafka")
 
+    refused: int = Field(
+        0, description="records that it had not read as logins: they waited at it to be mended, or were lost"
+    )
+
     @property
     def missed(self) -> timedelta:
         return timedelta(minutes=sum(time.minutes for time in self.silent))

@@ -3,11 +3,13 @@ and which instances of an inventory count."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from schemas.catalogue import Catalogue, InstanceTerms, Programme
 from schemas.source_declared import DeclaredSource
 
-_TAKEN_UP_AGAIN = ("citrix", "avd", "horizon")
-"""Kinds whose policy has `reconnects`."""
+RECONNECTING: Final = ("citrix", "avd", "horizon", "horizon-syslog")
+"""What is read with a policy `reconnects`: kinds of sources, and forms of files; syslog without a map is Horizon's."""
 
 
 def with_policy(catalogue: Catalogue, source: DeclaredSource) -> DeclaredSource:
@@ -16,8 +18,8 @@ def with_policy(catalogue: Catalogue, source: DeclaredSource) -> DeclaredSource:
     Its programmes are those of its SKU and of its products. Raises ValueError when they contradict each other.
     """
     given = source.settings.get("policy") or {}
-    horizon_lines = source.kind == "syslog" and source.settings.get("map") is None
-    if not (source.kind in _TAKEN_UP_AGAIN or horizon_lines) or source.reads is None or "reconnects" in given:
+    read_as = "horizon-syslog" if source.kind == "syslog" and not source.settings.get("map") else source.kind
+    if read_as not in RECONNECTING or source.reads is None or "reconnects" in given:
         return source
     policy = reconnects(catalogue, source.source, source.settings.get("sku"))
     if policy is None:

@@ -41,6 +41,10 @@ class SourceReport(BaseModel):
         None, description="a watermark's: every login before it that the sender was given, Kafka has acknowledged"
     )
     spool_bytes: int | None = Field(None, ge=0, lt=1 << 62, description="what waits at the sender for Kafka")
+    refused: int | None = Field(
+        None, ge=0, lt=1 << 62,
+        description="records that could not be read as logins and wait at the sender to be mended, or were lost by it",
+    )
     polled: Time | None = Field(None, description="begin of the reader's last successful poll")
     error: str = Field("", max_length=MAX_ERROR, description="why the last try failed, a sentence without names")
 

@@ -68,7 +68,7 @@ class AvdSettings(PolledSettings):
     trust: Text = Field("https://login.microsoftonline.com", description="where Entra gives out tokens")
 
 
-class GuacamoleSettings(PolledSettings):
+class DatabaseSettings(PolledSettings):
     zone: Zone = Field(description="in which the database's times are written, as Asia/Tokyo")
     secret: Secret | None = Field(None, description="the account's password")
     overlap_minutes: float = Field(
@@ -76,7 +76,14 @@ class GuacamoleSettings(PolledSettings):
     )
 
 
-class HorizonSettings(GuacamoleSettings):
+class GuacamoleSettings(DatabaseSettings):
+    longest_session_hours: float = Field(
+        0, ge=0, le=744,
+        description="before Guacamole 1.5, which writes a row when its session ends: how long one lasts at most",
+    )
+
+
+class HorizonSettings(DatabaseSettings):
     prefix: str = Field("", pattern=r"^[A-Za-z0-9_]*$", description="of Horizon's tables, as h_")
 
 

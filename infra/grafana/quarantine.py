@@ -82,8 +82,8 @@ QUARANTINE: Final = Dashboard(
         table(
             "Silent sources", "Those with a rhythm first; nights and weekends are in the hours.",
             "SELECT source, kind, last_event, round(gap_seconds / 3600, 1) AS silent_hours,\n"
-            "    round(silent_after / 3600, 1) AS allowed_hours, last_report, complete_to, error\nFROM sources\n"
-            "ORDER BY silent_after = 0, gap_seconds DESC NULLS FIRST, source\nLIMIT 100",
+            "    round(silent_after / 3600, 1) AS allowed_hours, last_report, complete_to, refused,\n    error\n"
+            "FROM sources\nORDER BY silent_after = 0, gap_seconds DESC NULLS FIRST, source\nLIMIT 100",
         ),
         bars(
             "Waiting, by month", "Twelve months: what is left of a closed month is a finding of its report.",

@@ -26,6 +26,7 @@ from producers.gateway.link import Link
 from producers.gateway.meters import Meters
 from producers.gateway.openapi import document
 from producers.gateway.rate import Bucket
+from producers.in_hand import InHand
 from schemas.gateway_settings import GatewaySettings
 
 CERTIFICATE: Final = "rollcall.certificate"
@@ -101,8 +102,11 @@ def application(events: Events, meters: Meters) -> ASGIApp:
 class Events:
     """POST of events. Every answer but 202 and 207 says that nothing was taken, and what to do."""
 
-    def __init__(self, settings: GatewaySettings, ring: KeyRing, intake: Intake, link: Link, meters: Meters) -> None:
+    def __init__(
+        self, settings: GatewaySettings, ring: KeyRing, intake: Intake, link: Link, meters: Meters, hand: InHand
+    ) -> None:
         self._settings, self._ring, self._intake, self._link, self._meters = settings, ring, intake, link, meters
+        self._hand = hand
         self._buckets: dict[str, Bucket] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +118,8 @@ class Events:
             held = self._admit(length)
             self._meters.waiting_bytes += held
             body = await self._body(receive, length)
-            response = await self._answer(scope, grant, bucket, body)
+            with self._hand.held():
+                response = await self._answer(scope, grant, bucket, body)
         except Halt as halt:
             headers = halt.headers
             if length is None or length > self._settings.body_bytes:

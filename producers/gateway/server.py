@@ -31,6 +31,7 @@ from producers.gateway.link import Link
 from producers.gateway.meters import Meters
 from producers.gateway.protocol import limited
 from producers.gateway.spool import Spool
+from producers.in_hand import InHand
 from producers.source_reports import Reporter
 from schemas.gateway_settings import GatewaySettings
 from schemas.settings import Settings
@@ -60,10 +61,11 @@ def run(settings: Settings) -> int:
     link = Link(settings.kafka, spool, answer_seconds=own.kafka_seconds, buffer_bytes=2 * own.waiting_bytes)
     link.start()
     intake = Intake(link, spool, own.kafka_seconds)
-    reporter = Reporter(own.name, link, spool)
+    hand = InHand()
+    reporter = Reporter(own.name, link, spool, hand)
     meters = Meters(settings.kafka.topic, spool, link, ring, own.spool_bytes)
     config = uvicorn.Config(
-        application(Events(own, ring, intake, link, meters), meters),
+        application(Events(own, ring, intake, link, meters, hand), meters),
         http=limited(own.connections, own.header_seconds, own.body_seconds), loop="uvloop", lifespan="off", ws="none",
         access_log=False, log_config=None, server_header=False, timeout_keep_alive=75, backlog=2048,
         proxy_headers=False, timeout_graceful_shutdown=GRACE_SECONDS,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,9 @@ from typing import Protocol
 from producers.adapters.adapter import Adapter, NotALogin, Record, login_event
 from producers.adapters.syslog import SyslogLine, parse_syslog
 from producers.gateway.intake import Events, Stored, Unavailable
+from producers.in_hand import InHand
+from producers.listening.losses import Losses
+from producers.refusal_file import RefusalFile
 from producers.topic import DEFAULT_MAX_MESSAGE
 from schemas.quarantine import Refusal
 
@@ -33,6 +35,8 @@ class LineTally:
     logins: int = 0
     """Safe, in Kafka or the spool."""
     refused: int = 0
+    not_kept: int = 0
+    """Of those, ones for which the file of rejects had no room."""
     not_logins: Counter[str] = field(default_factory=Counter)
     too_long: int = 0
     cut_off: int = 0
@@ -47,14 +51,25 @@ class Lines:
     """`rejects`: the file to which lines are added that could not be read, up to REFUSED_BYTES."""
 
     def __init__(
-        self, adapter: Adapter, intake: Intake, rejects: Path, *, source: str, tenant: str | None, sku: str | None
-    ) -> None:
-        self._adapter, self._intake, self._rejects = adapter, intake, rejects
+        self, adapter: Adapter, intake: Intake, hand: InHand, rejects: Path, *, source: str, tenant: str | None,
+        sku: str | None,
+    ) -> None:  # fmt: skip
+        self._adapter, self._intake, self._hand = adapter, intake, hand
+        self._rejects, self._losses = RefusalFile(rejects, REFUSED_BYTES), Losses(rejects.with_suffix(".lost"))
         self._source, self._tenant, self._sku = source, tenant, sku
         self.tally = LineTally()
 
+    def refused(self) -> int:
+        """Lines that wait to be mended, and messages that were lost. Raises ConfigurationError."""
+        lost = self.tally.not_kept + self.tally.too_long + self.tally.lost
+        return sum(1 for _ in self._rejects.lines()) + self._losses.count(lost)
+
     async def take(self, lines: Sequence[bytes]) -> None:
         """Returns when their logins are safe, however long that takes: whoever sends has to wait."""
+        with self._hand.held():
+            await self._take(lines)
+
+    async def _take(self, lines: Sequence[bytes]) -> None:
         events, refused, reasons = list[tuple[bytes, str]](), list[bytes](), Counter[str]()
         for line in lines:
             self.tally.lines += 1
@@ -63,10 +78,13 @@ class Lines:
             except Refusal as refusal:
                 refused.append(line)
                 reasons[refusal.reason] += 1
+            except Exception as error:  # a fault of ours with one line costs no other
+                refused.append(line)
+                reasons[type(error).__name__] += 1
         if refused:
             self.tally.refused += len(refused)
             why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-            log.warning("%s: lines are refused (%s), and kept in %s", self._source, why, self._rejects)
+            log.warning("%s: lines are refused (%s), for %s", self._source, why, self._rejects.path)
             await asyncio.to_thread(self._keep, refused)
         while events:
             try:
@@ -97,17 +115,13 @@ class Lines:
 
     def _keep(self, lines: Sequence[bytes]) -> None:
         try:
-            out = os.open(self._rejects, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                if os.fstat(out).st_size < REFUSED_BYTES:
-                    os.write(out, b"".join(line.replace(b"\n", b" ") + b"\n" for line in lines))
-                    os.fsync(out)
-                else:
-                    log.error("%s is full: refused lines are only counted; mend and push it", self._rejects)
-            finally:
-                os.close(out)
+            self._rejects.add([line.replace(b"\n", b" ") + b"\n" for line in lines])
         except OSError as error:
-            log.error("%s cannot be written (%s): %d refused lines are lost", self._rejects, error.strerror, len(lines))
+            self.tally.not_kept += len(lines)
+            log.error(
+                "%s cannot be written (%s): %d refused lines are only counted; mend and push what it has, and take it "
+                "away", self._rejects.path, error.strerror, len(lines),
+            )  # fmt: skip
 
 
 def _record(text: str, parsed: SyslogLine | None) -> Record:

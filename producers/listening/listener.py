@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from producers.in_hand import InHand
 from producers.listening.framing import Framing
 from producers.listening.lines import LineTally
 
@@ -96,9 +97,11 @@ class Streams:
 class Datagrams(asyncio.DatagramProtocol):
     """UDP: a message a datagram. What comes faster than it can be stored is lost, and counted."""
 
-    def __init__(self, take: Take, tally: LineTally) -> None:
-        self._take, self._tally = take, tally
+    def __init__(self, take: Take, tally: LineTally, hand: InHand) -> None:
+        self._take, self._tally, self._hand = take, tally, hand
         self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue(DATAGRAMS)
+        self._held: object | None = None
+        """In hand, for those that wait."""
         self._transport: asyncio.DatagramTransport | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -111,6 +114,7 @@ class Datagrams(asyncio.DatagramProtocol):
         if message := data.strip(b"\r\n\0"):
             try:
                 self._waiting.put_nowait(message)
+                self._held = self._held or self._hand.hold()
             except asyncio.QueueFull:
                 self._tally.lost += 1
 
@@ -130,7 +134,10 @@ class Datagrams(asyncio.DatagramProtocol):
             messages = [message]
             while not self._waiting.empty() and (message := self._waiting.get_nowait()) is not None:
                 messages.append(message)
+            held, self._held = self._held, None
             await self._take(messages)
+            if held is not None:
+                self._hand.release(held)
             if message is None:
                 return
             message = await self._waiting.get()

@@ -23,9 +23,10 @@ from producers.adapters.mapped import MappedAdapter
 from producers.gateway.intake import Intake
 from producers.gateway.link import Link
 from producers.gateway.spool import Spool
+from producers.in_hand import InHand
 from producers.listening.lines import Lines, LineTally
 from producers.listening.listener import Datagrams, Streams
-from producers.polling.poller import file_name
+from producers.source_folder import file_name
 from producers.source_reports import Reporter
 from schemas.settings import KafkaSettings
 from schemas.source_settings import SyslogSettings
@@ -58,13 +59,15 @@ def run_syslog(
     try:
         link.start()
         intake = Intake(link, spool, KAFKA_SECONDS)
+        hand = InHand()
         lines = Lines(
-            adapter, intake, folder / f"{name}.rejects", source=source, tenant=settings.tenant, sku=settings.sku
+            adapter, intake, hand, folder / f"{name}.rejects", source=source, tenant=settings.tenant, sku=settings.sku
         )
-        reporter = Reporter(source, link, spool)
+        lines.refused()  # that its files can be read
+        reporter = Reporter(source, link, spool, hand, lines.refused)
         reporter.start()
         try:
-            asyncio.run(_serve(listeners, lines, settings, context, stop, source, tell))
+            asyncio.run(_serve(listeners, lines, hand, settings, context, stop, source, tell))
         finally:
             intake.close()
             reporter.close()
@@ -76,12 +79,12 @@ def run_syslog(
 
 
 async def _serve(
-    listeners: list[tuple[str, socket.socket]], lines: Lines, settings: SyslogSettings,
+    listeners: list[tuple[str, socket.socket]], lines: Lines, hand: InHand, settings: SyslogSettings,
     context: ssl.SSLContext | None, stop: Event, source: str, tell: Callable[[str], None],
 ) -> None:  # fmt: skip
     serving: list[Streams | Datagrams] = []
     for scheme, listener in listeners:
-        one = Datagrams(lines.take, lines.tally) if scheme == "udp" else Streams(
+        one = Datagrams(lines.take, lines.tally, hand) if scheme == "udp" else Streams(
             lines.take, lines.tally, connections=settings.connections, message_bytes=settings.message_bytes,
             context=context if scheme == "tls" else None,
         )  # fmt: skip
@@ -177,7 +180,8 @@ def _told(source: str, tally: LineTally, tell: Callable[[str], None]) -> None:
     for why, count in tally.not_logins.most_common():
         tell(f"{source}: {count:,} not a login: {why}")
     for count, what in (
-        (tally.refused, "refused: mend and push the file of rejects"), (tally.too_long, "too long: passed by"),
+        (tally.refused, "refused: mend and push the file of rejects"),
+        (tally.not_kept, "of them not kept: the file of rejects has no room"), (tally.too_long, "too long: passed by"),
         (tally.cut_off, "cut off by the end of their connection"), (tally.lost, "datagrams lost: no room"),
         (tally.turned_away, "connections turned away: raise `connections`, or let a relay gather them"),
     ):  # fmt: skip

@@ -29,6 +29,7 @@ from schemas.calendar import zone_named
 from schemas.source_settings import (
     AvdSettings,
     CitrixSettings,
+    DatabaseSettings,
     GuacamoleSettings,
     HorizonSettings,
     SourceSettings,
@@ -46,6 +47,8 @@ class Broker(NamedTuple):
     """The mark with which a first poll finds all from a moment on."""
     between: Callable[[datetime, datetime], Iterable[Portion]]
     """At least all that tells of logins in an interval, for a backfill."""
+    hidden: timedelta = timedelta(0)
+    """How long after its login a record is written at the latest."""
 
 
 def open_broker(reads: str, settings: SourceSettings, folder: Path) -> Broker:
@@ -57,7 +60,7 @@ def open_broker(reads: str, settings: SourceSettings, folder: Path) -> Broker:
         return _citrix(reads, settings, folder)
     if isinstance(settings, AvdSettings):
         return _avd(reads, settings)
-    if isinstance(settings, GuacamoleSettings):
+    if isinstance(settings, DatabaseSettings):
         return _database(reads, settings)
     raise ConfigurationError("this kind of source is not polled")
 
@@ -110,11 +113,13 @@ def _avd(reads: str, settings: AvdSettings) -> Broker:
     )  # fmt: skip
 
 
-def _database(reads: str, settings: GuacamoleSettings) -> Broker:
+def _database(reads: str, settings: DatabaseSettings) -> Broker:
     engine, zone = engine_of(reads, secret(settings.secret)), zone_named(settings.zone)
-    options = AdapterOptions(zone, settings.policy)
-    of_horizon = isinstance(settings, HorizonSettings)
-    query = horizon(settings.prefix) if isinstance(settings, HorizonSettings) else guacamole
+    options, query = AdapterOptions(zone, settings.policy), guacamole
+    adapter: Adapter = GuacamoleAdapter(options)
+    session = timedelta(hours=settings.longest_session_hours if isinstance(settings, GuacamoleSettings) else 0)
+    if isinstance(settings, HorizonSettings):
+        query, adapter = horizon(settings.prefix), HorizonAdapter(options)
 
     # A time in the database may be the zone's or UTC; a mark is what is written there. Both are looked for.
 
@@ -125,8 +130,7 @@ def _database(reads: str, settings: GuacamoleSettings) -> Broker:
         last = max(end, end.astimezone(zone).replace(tzinfo=UTC))
         return rows(engine, query, first(begin) - _PUT_BACK, last + _PUT_BACK)
 
-    adapter: Adapter = HorizonAdapter(options) if of_horizon else GuacamoleAdapter(options)
-    return Broker(adapter, lambda since: rows(engine, query, since), first, between)
+    return Broker(adapter, lambda since: rows(engine, query, since), first, between, session)
 
 
 def _over_tls(*addresses: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,15 +14,11 @@ from producers.polling.brokers import Broker
 from producers.polling.portion import Portion
 from producers.polling.reader import Refusals, Tally, read
 from producers.polling.watermark import Watermark
-from producers.source_reports import as_error, now, send_failure, send_report
+from producers.source_folder import file_name
+from producers.source_reports import now, send_failure, send_report
 from schemas.settings import KafkaSettings
 from schemas.source_report import SourceReport
 from schemas.source_settings import PolledSettings
-
-
-def file_name(source: str) -> str:
-    """What the files of a source are called."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", source.strip("/")) or "source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,8 @@ class Poller:
     def backfill(self, begin: datetime, end: datetime) -> bool:
         """Sends the logins of [begin, end) again; the watermark stays. Raises as `once`."""
         with Watermark(self.folder, file_name(self.source)), LoginProducer(self.kafka) as producer:
-            tally = self._read(producer, None, self.broker.between(begin, end), (begin, end))
+            portions = self.broker.between(begin, end)
+            tally = self._read(producer, None, portions, Refusals(self._rejects), (begin, end))
         return self._told(tally, "the watermark stays")
 
     @property
@@ -83,25 +79,27 @@ class Poller:
                 f"{self.source}: nothing was read yet: name with --since (in the catalogue: since) from when on "
                 f"sessions count, as 2026-10-01"
             )
+        refusals = Refusals(self._rejects)
         begun, overlap = self.clock(), timedelta(minutes=self.settings.overlap_minutes)
         latest = self.broker.first(begun)  # a row that is dated later would hide those that come until then
         with LoginProducer(self.kafka) as producer:
             portions = self.broker.since(start)
-            tally = self._read(producer, watermark, (each._replace(mark=min(each.mark, latest)) for each in portions))
+            capped = (each._replace(mark=min(each.mark, latest)) for each in portions)
+            tally = self._read(producer, watermark, capped, refusals)
             # What becomes visible at the broker later than that is read by a poll to come.
             send_report(producer, SourceReport(
-                source=self.source, kind="watermark", at=self.clock(), complete_to=begun - overlap, polled=begun,
-                error=as_error(f"{tally.refused:,} records were refused") if tally.refused else "",
+                source=self.source, kind="watermark", at=self.clock(), polled=begun, refused=refusals.count,
+                complete_to=begun - overlap - self.broker.hidden,
             ))  # fmt: skip
         watermark.polled(datetime.now(UTC))
         return self._told(tally, f"watermark {tally.mark.isoformat(timespec='seconds') if tally.mark else 'as before'}")
 
     def _read(
-        self, producer: LoginProducer, watermark: Watermark | None, portions: Iterable[Portion],
+        self, producer: LoginProducer, watermark: Watermark | None, portions: Iterable[Portion], refusals: Refusals,
         between: tuple[datetime, datetime] | None = None,
     ) -> Tally:  # fmt: skip
         return read(
-            portions, self.broker.adapter, producer, watermark, Refusals(self._rejects), source=self.source,
+            portions, self.broker.adapter, producer, watermark, refusals, source=self.source,
             tenant=self.settings.tenant, sku=self.settings.sku, between=between,
         )  # fmt: skip
 

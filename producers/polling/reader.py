@@ -5,7 +5,6 @@ send, wait until Kafka has acknowledged, keep what was refused, then advance the
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from infra.errors import ConfigurationError
 from producers.adapters.adapter import Adapter, NotALogin, login_event, to_json
 from producers.polling.portion import Portion
 from producers.polling.watermark import Watermark
+from producers.refusal_file import RefusalFile
 from schemas.event import parse_time
 from schemas.quarantine import Refusal
 
@@ -39,14 +39,16 @@ class Tally:
 
 
 class Refusals:
-    """Records that could not be read as logins, one a line, each once: `rollcall push` takes the file when mended."""
+    """Records that could not be read as logins, each once. Raises ConfigurationError."""
 
     def __init__(self, file: Path) -> None:
-        self.file = file
-        try:
-            self._kept = set(file.read_bytes().splitlines(keepends=True)) if file.exists() else set()
-        except OSError as error:
-            raise ConfigurationError(f"{file} cannot be read ({error.strerror}); mend its permissions") from None
+        self._file = RefusalFile(file)
+        self._kept = set(self._file.lines())
+
+    @property
+    def count(self) -> int:
+        """Those of earlier polls that nobody took away included."""
+        return len(self._kept)
 
     def keep(self, records: Iterable[dict[str, Any]]) -> None:
         """Durable when this returns."""
@@ -54,15 +56,11 @@ class Refusals:
         if not fresh:
             return
         try:
-            out = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                os.write(out, b"".join(fresh))
-                os.fsync(out)
-            finally:
-                os.close(out)
+            self._file.add(fresh)
         except OSError as error:
             raise ConfigurationError(
-                f"refused records cannot be kept in {self.file} ({error.strerror}): make room; nothing was passed over"
+                f"refused records cannot be kept in {self._file.path} ({error.strerror}): make room; nothing was "
+                f"passed over"
             ) from None
         self._kept.update(fresh)
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from infra.errors import ConfigurationError
+from producers.source_folder import lock_file, unwritable
 
 
 class State(NamedTuple):
@@ -49,11 +50,7 @@ class Watermark:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._file = folder / f"{name}.json"
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise _unwritable(folder, error) from None
+        self._lock = lock_file(folder, f"{name}.lock")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -99,15 +96,8 @@ class Watermark:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise _unwritable(self._file.parent, error) from None
+            raise unwritable(self._file.parent, error) from None
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _unwritable(folder: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"{folder} cannot be written ({error.strerror or error}): make room, or set ROLLCALL_HOME to a folder that you "
-        f"may write to"
-    )

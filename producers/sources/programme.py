@@ -9,9 +9,7 @@ from infra.errors import ConfigurationError
 from producers.adapters.instances import POLICIES, SOURCE
 from producers.sources.source import SourceOptions
 from schemas.catalogue import Catalogue
-from schemas.source_policy import instance_terms, reconnects
-
-RECONNECTING = ("citrix", "avd", "horizon", "horizon-syslog")
+from schemas.source_policy import RECONNECTING, instance_terms, reconnects
 
 
 def as_programme_says(options: SourceOptions, catalogue: Catalogue) -> SourceOptions:

@@ -70,15 +70,16 @@ def activity(fresh: dict[Key, Known]) -> Block:
 
 
 def reports(found: Iterable[PlacedReport]) -> Block:
-    rows = [
-        (r.source, r.kind, placed.close, (
-            moment_of(placed.append_ms * 1000), placed.offset, r.at.astimezone(UTC),
-            -1 if r.spool_bytes is None else r.spool_bytes, _or_epoch(r.polled), r.error,
-        ), _or_epoch(r.complete_to))
-        for placed in found for r in (placed.report,)
-    ]  # fmt: skip
+    rows = []
+    for placed in found:
+        r, place = placed.report, (moment_of(placed.append_ms * 1000), placed.offset)
+        spooled = -1 if r.spool_bytes is None else r.spool_bytes
+        rows.append((
+            r.source, r.kind, placed.close, (*place, r.at.astimezone(UTC), spooled, _or_epoch(r.polled), r.error),
+            _or_epoch(r.complete_to), (EPOCH, 0, 0) if r.refused is None else (*place, r.refused),
+        ))  # fmt: skip
     columns = list(zip(*rows, strict=True)) or [()]
-    names = ("source", "kind", "recorded_in", "newest", "complete_to")
+    names = ("source", "kind", "recorded_in", "newest", "complete_to", "refused")
     return Block("source_reports", names, [list(column) for column in columns])
 
 

@@ -31,26 +31,28 @@ class SourceState(NamedTuple):
     spool_bytes: int | None
     last_poll: datetime | None
     delay_min_ms: int | None
+    refused: int
+    """Records that its reader could not read as logins."""
     error: str
 
 
 def read_sources(client: Client, now: datetime) -> list[SourceState]:
-    """Silent ones first, then those with an error, then by name. Raises the driver's errors."""
+    """Silent ones first, then those with an error or something refused, then by name. Raises the driver's errors."""
     [(newest,)] = client.query("SELECT max(version) FROM catalogue_versions").result_rows
     sources = load_version(client, newest).sources if newest else []
     declared = {s.source: s for s in sources if covers(*s.validity, now.date())}
     found = []
-    for name, kind, last, report, complete_to, spool, poll, delay, error in client.query(
-        "SELECT source, kind, last_event, last_report, complete_to, spool_bytes, last_poll, delay_min_ms, error"
-        " FROM sources"
+    for name, kind, last, report, complete_to, spool, poll, delay, refused, error in client.query(
+        "SELECT source, kind, last_event, last_report, complete_to, spool_bytes, last_poll, delay_min_ms,"
+        " refused, error FROM sources"
     ).result_rows:
         heard = last and utc(last)
         quiet = silent_seconds(declared[name], heard, now) if name in declared else None
         found.append(SourceState(
             name, kind, quiet is not None and quiet > _allowed(declared[name]), quiet, heard, report and utc(report),
-            complete_to and utc(complete_to), spool, poll and utc(poll), delay, error,
+            complete_to and utc(complete_to), spool, poll and utc(poll), delay, refused, error,
         ))  # fmt: skip
-    return sorted(found, key=lambda s: (not s.silent, not s.error, s.source))
+    return sorted(found, key=lambda s: (not s.silent, not (s.error or s.refused), s.source))
 
 
 def silent_seconds(declared: DeclaredSource, last_event: datetime | None, now: datetime) -> int | None:

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import socket
 import stat
 import subprocess
 import zipfile
@@ -26,7 +27,7 @@ from infra.clickhouse.migrate import views
 from infra.errors import ConfigurationError
 from infra.kafka.connection import kafka_python_options
 from infra.kafka.topics import describe
-from infra.local.ports import free_port
+from infra.local.ports import LOOPBACK, free_port
 from infra.lookups import Asker, lookups
 from infra.waiting import wait_until
 from producers.gateway.server import keys_file
@@ -40,7 +41,9 @@ from tests.integration.test_seen import get
 
 MARK = "zq7"
 """In every name of a person, and in nothing else."""
-ALICE, BOB, BOSS, BAD, LINE = (f"{MARK}{n}@customer-a.example" for n in ("alice", "bob", "boss", "bad", "line"))
+ALICE, BOB, BOSS, BAD, LINE, LISTENED = (
+    f"{MARK}{n}@customer-a.example" for n in ("alice", "bob", "boss", "bad", "line", "listened")
+)
 CATALOGUE = """
 agreements:
   - {id: jp, programme: citrix-csp, partner: {name: P}, distributor: {name: D},
@@ -148,6 +151,41 @@ def count(settings: Settings, tmp_path: Path) -> dict[str, str]:
     return said
 
 
+VPN = """records: json
+login: {time: {from: time}, subject: {from: "data['auth@1'].user"}, product: {from: host}}
+"""
+
+
+def listened(settings: Settings, tmp_path: Path) -> str:
+    """A login and a line that cannot be read, by syslog while Kafka is away. What the listener said."""
+    (tmp_path / "vpn.yaml").write_text(VPN)
+    port, kept = free_port(), settings.home / "sources"
+    listener = start(
+        settings, "source", "run", "syslog", f"tcp://{LOOPBACK}:{port}", "--source", "/vpn/1", "--map",
+        str(tmp_path / "vpn.yaml"), "--tenant", "customer-a", "--sku", "DAAS-PREM-T1",
+        ROLLCALL_KAFKA_BOOTSTRAP=f"{LOOPBACK}:{free_port()}",
+    )  # fmt: skip
+    try:
+        assert wait_until(lambda: _sent(port, [
+            f'<110>1 2026-03-15T12:00:00Z h vpn - 1 [auth@1 user="{LISTENED}"] in', f"<110>1 yesterday h vpn {BAD}",
+        ]), 30.0)  # fmt: skip
+        assert wait_until(lambda: len([file for file in kept.rglob("*") if file.is_file() and holds(file.read_bytes())])
+                          == 2, 30.0)  # fmt: skip
+        return stopped(listener)
+    finally:
+        listener.kill()
+        listener.wait()
+
+
+def _sent(port: int, lines: list[str]) -> bool:
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=5) as sender:
+            sender.sendall("".join(f"{line}\n" for line in lines).encode())
+        return True
+    except OSError:
+        return False
+
+
 def _stored(client: Client) -> str:
     [[users, aside]] = client.query(
         "SELECT (SELECT count() FROM active_users), (SELECT count() FROM quarantine)"
@@ -179,6 +217,8 @@ def reported(settings: Settings, tmp_path: Path) -> dict[str, bytes]:
 
 def test_names_are_where_the_page_says_and_nowhere_else(world: Settings, tmp_path: Path) -> None:
     said = count(world, tmp_path)
+    said["listener"] = listened(world, tmp_path)
+    assert "lines are refused" in said["listener"]
     assert [place for place, text in said.items() if holds(text)] == []
     shown = reported(world, tmp_path)
     assert {f"bundle/report.{form}" for form in ("json", "csv", "xlsx", "pdf")} < set(shown)
@@ -212,7 +252,7 @@ def test_names_are_where_the_page_says_and_nowhere_else(world: Settings, tmp_pat
     # Files that hold names or secrets are their owner's alone.
     private = [file for file in world.home.rglob("*") if file.is_file() and file.parent.name != "secrets"]
     kept = [file for file in private if holds(file.read_bytes())] + [ring, *world.secrets.resolve().iterdir()]
-    assert any("rejects" in str(file) for file in kept)
+    assert {file.parent.name for file in kept} >= {"rejects", "sources", "vpn_1.spool"}
     stack = world.secrets.resolve().parent
     kept += [stack / "kafka", stack / "clickhouse" / "data", world.secrets.resolve(), world.home / "rejects"]
     assert [file for file in kept if stat.S_IMODE(os.stat(file).st_mode) & 0o077] == []

@@ -15,6 +15,7 @@ from infra.kafka.connection import kafka_python_options
 from producers.client import LoginProducer
 from producers.gateway.link import Link
 from producers.gateway.spool import Spool
+from producers.in_hand import InHand
 from producers.source_reports import Reporter
 from schemas.settings import Settings
 from schemas.source_report import REPORT_TYPE, SourceReport
@@ -80,9 +81,15 @@ def test_a_source_falls_silent_and_the_close_says_so(make_settings: Any, tmp_pat
     now, early = datetime.now(UTC), datetime(2026, 10, 31, 14, 59, 59, tzinfo=UTC)
     with LoginProducer(settings.kafka) as producer:
         producer.report(SourceReport(source="/gateway", kind="watermark", at=now, complete_to=early, spool_bytes=0))
+        producer.report(SourceReport(source="/broker", kind="heartbeat", at=now, refused=3))
+        producer.report(SourceReport(source="/broker", kind="heartbeat", at=now))  # knows nothing of it
 
     said, findings = closed(settings, client)
-    assert set(findings) == {"silent_source:/broker", "no_watermark:/gateway"}
+    assert set(findings) == {"silent_source:/broker", "refused_records:/broker", "no_watermark:/gateway"}
+    assert "/broker had 3 records that could not be read as logins" in findings["refused_records:/broker"]["text"]
+    assert findings["refused_records:/broker"]["severity"] == "blocking"
+    assert "source /broker had 3 records that could not be read" in said
+    assert client.query("SELECT refused FROM sources WHERE source = '/broker'").result_rows == [(3,)]
     silent = findings["silent_source:/broker"]
     assert silent["severity"] == "blocking"
     assert "for 7h of its expected hours" in silent["text"]
@@ -93,11 +100,13 @@ def test_a_source_falls_silent_and_the_close_says_so(make_settings: Any, tmp_pat
 
     # What the broker kept is pushed, and the gateway has sent all that it was given.
     push(settings, HOURS)
+    with LoginProducer(settings.kafka) as producer:
+        producer.report(SourceReport(source="/broker", kind="heartbeat", at=datetime.now(UTC), refused=0))
     spool = Spool(tmp_path / "spool", 1 << 20)
     link = Link(settings.kafka, spool, answer_seconds=5, buffer_bytes=1 << 20)
     link.start()
     link.spoke_for = {"/broker"}
-    reporter = Reporter("/gateway", link, spool)
+    reporter = Reporter("/gateway", link, spool, InHand())
     reporter.start()
     reporter.close()
     link.close()

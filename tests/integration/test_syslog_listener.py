@@ -78,6 +78,7 @@ def test_tcp_both_framings_and_what_is_no_login(tmp_path: Path) -> None:
             sender.sendall(b"".join(line(n) + b"\n" for n in range(100, 160)))
     assert set(users(tmp_path)) == {f"S-1-5-21-{n}" for n in (1, 2, 3, *range(100, 160))}
     assert (tmp_path / "horizon_1.rejects").read_bytes() == line(5, sid="")[:-30] + b"\n"
+    assert (tmp_path / "horizon_1.lost").read_text() == "1\n"
     said = "\n".join(told)
     for part in ("EventType is AGENT_ENDED", "another program's line", "1 refused", "1 too long", "1 cut off"):
         assert part in said

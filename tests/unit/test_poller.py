@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from infra.errors import ConfigurationError
+from producers.adapters.adapter import NotALogin
 from producers.polling import poller as module
 from producers.polling.brokers import Broker
 from producers.polling.poller import Poller
 from producers.polling.portion import Portion
 from producers.polling.watermark import state_of
+from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings
+from schemas.source_report import SourceReport
 from schemas.source_settings import PolledSettings
 
 NOW = datetime(2026, 10, 3, 12, tzinfo=UTC)
@@ -83,3 +86,32 @@ def test_what_is_wrong_from_the_start_is_said_at_once(tmp_path: Path, told: list
     with pytest.raises(ConfigurationError, match="refuses the key"):
         poller(tmp_path, asked).until(asked.stop, 0.0)
     assert told == []
+
+
+class Odd:
+    """Reads no record."""
+
+    def translate(self, record: object) -> Iterator[NotALogin]:
+        raise Refusal("wrong_type", "odd")
+
+
+def test_a_poll_reports_what_waits_to_be_mended_and_how_far_it_may_be_believed(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[SourceReport] = []
+    monkeypatch.setattr(Producer, "report", lambda _, report: reports.append(report))
+    records = [{"id": number} for number in range(3)]
+    broker = Broker(
+        Odd(), lambda since: iter([Portion(records, NOW)]), lambda begin: begin, NOBODY, timedelta(hours=10)
+    )
+    settings = PolledSettings(since=datetime(2026, 10, 1, tzinfo=UTC), overlap_minutes=90)
+    one = Poller("/db", broker, settings, tmp_path, KafkaSettings(), lambda _: None, lambda: NOW)
+    assert not one.once()
+    records.append({"id": 4})
+    assert not one.once(), "those of the overlap come again"
+    records.clear()
+    assert one.once()
+    (tmp_path / "db.rejects").unlink()
+    assert one.once()
+    assert [each.refused for each in reports] == [3, 4, 4, 0]
+    assert {each.complete_to for each in reports} == {NOW - timedelta(hours=11, minutes=30)}

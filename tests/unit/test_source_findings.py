@@ -12,7 +12,7 @@ from schemas.report import SilentTime, SourceSeen
 from schemas.source_declared import DeclaredSource
 from stream_jobs.month_close.agreements import contract_in
 from stream_jobs.month_close.report.sources_seen import concerns
-from stream_jobs.month_close.rules.sources import why_unanswered
+from stream_jobs.month_close.rules.sources import why_unanswered, why_unread
 from tests.unit.report_basis import OCTOBER, agreement, catalogue, found, only, report, sku
 
 END = datetime(2026, 10, 31, 15, tzinfo=UTC)
@@ -53,6 +53,18 @@ def test_who_has_answered(seen: dict[str, Any], why: str) -> None:
     source = SourceSeen(source="/g", kind="gateway", **seen)
     assert why_unanswered(source) == why
     assert len(found(report({}, sources=[source]), "no_watermark")) == bool(why)
+
+
+@pytest.mark.parametrize(("refused", "why"), [
+    (0, ""), (1, "had 1 record that could not be read as logins"),
+    (7, "had 7 records that could not be read as logins"),
+])  # fmt: skip
+def test_what_a_reader_could_not_read(refused: int, why: str) -> None:
+    source = SourceSeen(source="/horizon", kind="syslog", refused=refused)
+    assert why_unread(source) == why
+    assert [finding.text[:9] for finding in found(report({}, sources=[source]), "refused_records")] == (
+        ["/horizon "] if refused else []
+    )
 
 
 def declared(**settings: str) -> DeclaredSource:

@@ -8,7 +8,9 @@ import pytest
 
 from infra.errors import OutOfReach
 from producers import source_reports
+from producers.in_hand import InHand
 from producers.source_reports import Reporter, as_error
+from schemas.calendar import EPOCH
 from schemas.catalogue import parse_catalogue
 from schemas.quarantine import Refusal
 from schemas.source_report import MAX_ERROR, REPORT_TYPE, SourceReport, read_report
@@ -62,7 +64,7 @@ def test_reports_stand_beside_events_and_know_the_close_before_them() -> None:
     event = Kept(1, raw(login(time="2026-10-31T12:00:00Z")))
     future = (NOW + timedelta(minutes=11)).isoformat()
     _, found = folded(
-        report(0), event, control(2, "close", 3), report(3), report(4, at=future),
+        report(0), event, control(2, "close", 3), report(3, refused=7), report(4, at=future),
         report(5, kind="watermark", complete_to=future), Kept(6, b"{", [("content-type", REPORT_TYPE)]),
     )  # fmt: skip
     assert [(placed.offset, placed.close) for placed in found.reports] == [(0, 0), (3, 3)]
@@ -72,6 +74,7 @@ def test_reports_stand_beside_events_and_know_the_close_before_them() -> None:
     assert found.events() == {"/citrix/tokyo-1": 1}
     stored = heard.reports(found.reports)
     assert stored.columns[:3] == [["/a", "/a"], ["heartbeat", "heartbeat"], [0, 3]]
+    assert stored.columns[5] == [(EPOCH, 0, 0), (NOW, 3, 7)], "what was not said is less than anything that was"
 
 
 def test_only_what_is_new_is_stored_and_what_was_refused_is_not_heard_of() -> None:
@@ -113,7 +116,7 @@ class Store:
     (True, 0, "watermark"), (True, 7, "heartbeat"), (False, 0, "heartbeat"), (False, 7, "heartbeat"),
 ])  # fmt: skip
 def test_all_is_sent_only_when_nothing_waits_and_kafka_acknowledges(up: bool, size: int, kind: str) -> None:
-    own, *others = Reporter("/gateway", Way(up), Store(size), lambda: NOW).reports()
+    own, *others = Reporter("/gateway", Way(up), Store(size), InHand(), clock=lambda: NOW).reports()
     assert (own.source, own.kind, own.spool_bytes) == ("/gateway", kind, size)
     assert own.complete_to == (NOW if kind == "watermark" else None)
     assert own.error == ("" if up else "Kafka is away")
@@ -121,18 +124,30 @@ def test_all_is_sent_only_when_nothing_waits_and_kafka_acknowledges(up: bool, si
 
 
 def test_what_kafka_will_not_take_is_told_and_all_is_not_sent() -> None:
-    [own, *_] = Reporter("/gateway", Way(), Store(0, too_large=2), lambda: NOW).reports()
+    [own, *_] = Reporter("/gateway", Way(), Store(0, too_large=2), InHand(), clock=lambda: NOW).reports()
     assert (own.kind, own.complete_to) == ("heartbeat", None)
     assert own.error.startswith("2 files of events")
+
+
+def test_a_watermark_does_not_overtake_what_is_in_hand() -> None:
+    hand = InHand()
+    held = hand.hold()
+    since, at = hand.oldest, datetime.now(UTC) + timedelta(minutes=1)
+    reporter = Reporter("/gateway", Way(), Store(), hand, lambda: 4, clock=lambda: at)
+    own, *others = reporter.reports()
+    assert (own.kind, own.complete_to, own.refused) == ("watermark", since, 4)
+    assert {each.refused for each in others} == {None}, "it says nothing of theirs"
+    hand.release(held)
+    assert reporter.reports()[0].complete_to == at
 
 
 def test_a_reporter_s_last_word_is_said_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_reports, "EVERY_SECONDS", 30.0)
     way, store = Way(), Store(7)
-    reporter = Reporter("/gateway", way, store, lambda: NOW)
+    reporter = Reporter("/gateway", way, store, InHand(), clock=lambda: NOW)
     reporter.close()  # one that never began
     assert way.sent == []
-    reporter = Reporter("/gateway", way, store, lambda: NOW)
+    reporter = Reporter("/gateway", way, store, InHand(), clock=lambda: NOW)
     reporter.start()
     store.size = 0
     reporter.close()

@@ -11,6 +11,7 @@ import pytest
 from console.source_jobs import job_of, job_of_line
 from infra.errors import ConfigurationError
 from producers.polling.brokers import open_broker, secret
+from schemas.settings import Settings
 from schemas.source_settings import SETTINGS, moment, source_settings
 
 RIGHT: dict[str, dict[str, Any]] = {
@@ -63,8 +64,32 @@ def test_where_a_secret_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(ConfigurationError, match="secret"):
             secret(place)
     monkeypatch.setenv("SOURCE_SECRET", "x")
-    line = job_of_line("guacamole", "sqlite://", "/g", None, {"zone": "UTC", "client": None, "policy": {}})
+    given = {"zone": "UTC", "client": None, "policy": {}}
+    line = job_of_line(Settings(catalogue=tmp_path / "none.yaml"), "guacamole", "sqlite://", "/g", None, given)
     assert line.settings.model_dump()["secret"] == "env:SOURCE_SECRET"
+
+
+CATALOGUE = """
+programmes: {p: {time_zone: UTC, reconnects: ignore}}
+tenants: [{id: a, name: A}]
+skus: [{id: S, name: S, programme: p, family: f, deployment: cloud}]
+"""
+
+
+@pytest.mark.parametrize(("kind", "given", "policy"), [
+    ("citrix", {"client": "c", "sku": "S"}, {"reconnects": "ignore"}),
+    ("citrix", {"client": "c", "sku": "S", "policy": {"reconnects": "count"}}, {"reconnects": "count"}),
+    ("citrix", {"client": "c"}, {}),
+    ("syslog", {"sku": "S"}, {"reconnects": "ignore"}),
+    ("syslog", {"sku": "S", "map": "gate.yaml"}, {}),
+    ("guacamole", {"zone": "UTC", "sku": "S"}, {}),
+])  # fmt: skip
+def test_the_programme_says_what_the_command_line_leaves_open(
+    kind: str, given: dict[str, Any], policy: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "catalogue.yaml").write_text(CATALOGUE)
+    settings = Settings(catalogue=tmp_path / "catalogue.yaml")
+    assert job_of_line(settings, kind, "tcp://x:1", "/s", None, given).settings.policy == policy
 
 
 @pytest.mark.parametrize(("kind", "reads", "told"), [

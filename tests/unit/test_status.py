@@ -33,7 +33,7 @@ def picture(**parts: object) -> Picture:
     store = StoreState(
         1, None, None, None, None, [SkuCount(OCTOBER, "A", "", 1, 3), SkuCount(NOVEMBER, "A", "", 1, 5)],
         [SetAside("not_json", 1, 4)], [Tripped("/bad", 1, 10, 9)],
-        [SourceState("/a", "push", True, 7200, NOW, None, None, None, None, None, "")],
+        [SourceState("/a", "push", True, 7200, NOW, None, None, None, None, None, 2, "")],
     )  # fmt: skip
     reports = [
         ReportDue("csp", OCTOBER, "draft", date(2026, 11, 10), 1, ""),
@@ -102,7 +102,7 @@ def test_the_page_shows_every_part() -> None:
         r"Kafka +answers +k:1", r"records behind: 35 \(by partition: 0: 30, 1: 5\) +in 1,234/s, stored 988/s",
         "no worker is running", r"2026-11-09 00:00:00Z, 3 s ago; append to stored: 0\.42 s; generation 1",
         r"0 +stuck +0, 2 +35 +nothing has moved for 90 s", r"2026-11 +A +1 +5", r"not_json +1 +4",
-        r"/a .* silent", r"/bad has stopped the workers: 9 of 10 .*quarantine lift /bad",
+        r"/a .* silent; 2 records refused", r"/bad has stopped the workers: 9 of 10 .*quarantine lift /bad",
         r"2026-10 +csp +open +2026-11-08 +1 overdue +a close",
     ):  # fmt: skip
         assert re.search(part, re.sub("[│┃]", " ", text)), f"{part}\n{text}"

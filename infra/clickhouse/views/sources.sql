@@ -14,7 +14,8 @@ CREATE OR REPLACE VIEW sources $on_cluster
     last_poll    Nullable(DateTime64(6, 'UTC')) COMMENT 'begin of its reader''s last successful poll',
     error        String COMMENT 'why the last try failed; empty if it did not',
     delay_min_ms Nullable(Int64) COMMENT 'least time from event to Kafka on the newest day with events, of samples; below 0 its clock is ahead',
-    delay_max_ms Nullable(Int64) COMMENT 'greatest of that day'
+    delay_max_ms Nullable(Int64) COMMENT 'greatest of that day',
+    refused      UInt64 COMMENT 'records that its reader could not read as logins, and that wait there to be mended, or were lost'
 )
 SQL SECURITY DEFINER
 AS
@@ -34,7 +35,7 @@ WITH
     told AS
     (
         SELECT
-            source, max(newest) AS last, max(complete_to) AS complete,
+            source, max(newest) AS last, max(complete_to) AS complete, tupleElement(max(refused), 'records') AS records,
             maxIf(tupleElement(newest, 'polled'), tupleElement(newest, 'polled') > toDateTime64(0, 6, 'UTC')) AS polled
         FROM source_reports
         GROUP BY source
@@ -64,7 +65,8 @@ SELECT
     if(t.polled > toDateTime64(0, 6, 'UTC'), t.polled, NULL) AS last_poll,
     if(t.source = '', '', tupleElement(t.last, 'error')) AS error,
     if(h.bits = 0 OR h.low > h.high, NULL, h.low) AS delay_min_ms,
-    if(h.bits = 0 OR h.low > h.high, NULL, h.high) AS delay_max_ms
+    if(h.bits = 0 OR h.low > h.high, NULL, h.high) AS delay_max_ms,
+    t.records AS refused
 FROM names AS n
 LEFT JOIN heard AS h ON h.source = n.source
 LEFT JOIN told AS t ON t.source = n.source

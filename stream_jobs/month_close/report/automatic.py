@@ -5,6 +5,7 @@ from __future__ import annotations
 from schemas.agreement import AutomaticApproval
 from schemas.report import Report
 from stream_jobs.month_close.report.life import Life
+from stream_jobs.month_close.rules import sources
 
 _ORDER = ("none", "info", "warning", "blocking")
 
@@ -26,7 +27,7 @@ def needs_a_person(report: Report, before: Report | None, life: Life, limits: Au
     for finding in report.findings:
         if finding.waived is None and _ORDER.index(finding.severity) > _ORDER.index(limits.highest_severity):
             reasons.append(f"finding {finding.id} is {finding.severity}, above {limits.highest_severity}")
-        elif limits.all_sources and finding.waived is None and finding.kind in ("silent_source", "no_watermark"):
+        elif limits.all_sources and finding.waived is None and finding.kind in sources.KINDS:
             reasons.append(f"not all sources report: {finding.id}")
     newest = life.newest
     hands = life.hands_in(newest) if newest else frozenset()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from typing import NamedTuple
 
 from clickhouse_connect.driver.client import Client
 
@@ -24,16 +25,25 @@ from stream_jobs.month_close.agreements import agreement_covering
 _SECOND = 1_000_000
 
 
+class _Told(NamedTuple):
+    """What a source said of itself."""
+
+    complete_to: datetime | None = None
+    waiting: bool = False
+    """At its newest report."""
+    refused: int = 0
+
+
 def sources_seen(
     client: Client, catalogue: Catalogue, agreement: Agreement, month: date, time_zone: str, before_close: int | None
 ) -> list[SourceSeen]:
-    """Of each source that may concern the agreement and has a rhythm or is asked for a watermark.
+    """Of each source that may concern the agreement and has a rhythm, is read here, or is asked for a watermark.
 
     What they told of themselves is as of close `before_close`; None: as of now.
     """
     declared = [
         s for s in catalogue.sources
-        if (s.rhythm or s.answers) and overlap(s.validity, (month, next_month(month)))
+        if (s.rhythm or s.reads or s.answers) and overlap(s.validity, (month, next_month(month)))
         and concerns(s, catalogue, agreement, month)
     ]  # fmt: skip
     if not declared:
@@ -42,7 +52,7 @@ def sources_seen(
     whole = Span(start // _SECOND, end // _SECOND)
     names = sorted({s.source for s in declared})
     heard, told = _heard(client, names, whole), _told(client, names, before_close)
-    return [_seen(s, whole, time_zone, heard.get(s.source, ()), *told.get(s.source, (None, False))) for s in declared]
+    return [_seen(s, whole, time_zone, heard.get(s.source, ()), told.get(s.source, _Told())) for s in declared]
 
 
 def concerns(declared: DeclaredSource, catalogue: Catalogue, agreement: Agreement, month: date) -> bool:
@@ -60,9 +70,8 @@ def concerns(declared: DeclaredSource, catalogue: Catalogue, agreement: Agreemen
 
 
 def _seen(
-    declared: DeclaredSource, whole: Span, time_zone: str, heard: Iterable[Span], complete_to: datetime | None,
-    waiting: bool,
-) -> SourceSeen:  # fmt: skip
+    declared: DeclaredSource, whole: Span, time_zone: str, heard: Iterable[Span], told: _Told
+) -> SourceSeen:
     found: list[SilentTime] = []
     if (rhythm := declared.rhythm) is not None:
         hours = expected(rhythm, _of_its_days(declared, whole, rhythm.zone))
@@ -74,8 +83,8 @@ def _seen(
     until = _moment(_of_its_days(declared, whole, time_zone).end)
     return SourceSeen(
         source=declared.source, kind=declared.kind, silent=found, asked_until=until if declared.answers else None,
-        complete_to=min(complete_to, until) if complete_to and declared.answers else None,
-        waiting=waiting and declared.answers,
+        complete_to=min(told.complete_to, until) if told.complete_to and declared.answers else None,
+        waiting=told.waiting and declared.answers, refused=told.refused,
     )  # fmt: skip
 
 
@@ -97,14 +106,17 @@ def _heard(client: Client, names: list[str], whole: Span) -> Mapping[str, list[S
     return found
 
 
-def _told(client: Client, names: list[str], before_close: int | None) -> Mapping[str, tuple[datetime | None, bool]]:
-    """How far each has told that all is in Kafka, and whether something waited at its newest report."""
+def _told(client: Client, names: list[str], before_close: int | None) -> Mapping[str, _Told]:
     rows = client.query(
-        "SELECT source, max(complete_to), tupleElement(max(newest), 'spool_bytes') > 0 FROM source_reports"
+        "SELECT source, max(complete_to), tupleElement(max(newest), 'spool_bytes') > 0,"
+        " tupleElement(max(refused), 'records') FROM source_reports"
         " WHERE source IN %(names)s AND recorded_in < %(close)s GROUP BY source",
         parameters={"names": names, "close": 1 << 32 if before_close is None else before_close},
     ).result_rows
-    return {source: (utc(to) if utc(to) > EPOCH else None, bool(waits)) for source, to, waits in rows}
+    return {
+        source: _Told(utc(to) if utc(to) > EPOCH else None, bool(waits), int(refused))
+        for source, to, waits, refused in rows
+    }
 
 
 def _moment(second: int) -> datetime:

@@ -34,6 +34,7 @@ FINDING: dict[str, Judge] = {
     "uncovered": builtin.uncovered,
     "silent_source": sources.silent,
     "no_watermark": sources.unanswered,
+    "refused_records": sources.unread,
 }
 
 

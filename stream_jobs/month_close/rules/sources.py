@@ -1,9 +1,10 @@
-"""Declared sources that fell silent in the month, and those that have not told that all of it is sent."""
+"""Declared sources that fell silent in the month, that have not told that all of it is sent, or could not read all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from schemas.calendar import month_name, zone_named
 from schemas.parts import Severity
@@ -12,7 +13,8 @@ from schemas.rules import Rule
 from schemas.source_declared import length
 from stream_jobs.month_close.rules.numbers import Numbers, Verdict, several
 
-_SHOWN = 5
+KINDS: Final = ("silent_source", "no_watermark", "refused_records")
+_SHOWN: Final = 5
 
 
 def silent(_: Sequence[Rule], numbers: Numbers) -> Verdict:
@@ -40,6 +42,24 @@ def unanswered(_: Sequence[Rule], numbers: Numbers) -> Verdict:
             for seen in numbers.sources if (why := why_unanswered(seen))
         ]
     )  # fmt: skip
+
+
+def unread(_: Sequence[Rule], numbers: Numbers) -> Verdict:
+    return Verdict(
+        [
+            Finding(
+                id=f"refused_records:{seen.source}", kind="refused_records", severity=_severity(numbers),
+                text=f"{seen.source} {why}, so logins of {month_name(numbers.month)} may be missing: mend and push "
+                "them, take the file away (docs/silence.md), then close again, or waive this if none was of the month.",
+            )
+            for seen in numbers.sources if (why := why_unread(seen))
+        ]
+    )  # fmt: skip
+
+
+def why_unread(seen: SourceSeen) -> str:
+    """A clause; empty when its reader had read everything."""
+    return f"had {several(seen.refused, 'record')} that could not be read as logins" if seen.refused else ""
 
 
 def why_unanswered(seen: SourceSeen) -> str:
