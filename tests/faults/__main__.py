@@ -36,9 +36,9 @@ def main() -> int:
     parser.add_argument("--gateway", type=int, metavar="ROUNDS", help="kill -9 of the gateway under load instead")
     chosen = parser.parse_args()
     if chosen.readers:
-        from tests.faults.readers import report
+        from tests.faults import readers, source_runs
 
-        return report(chosen.readers)
+        return readers.report(chosen.readers) or source_runs.report(chosen.readers)
     if chosen.gateway:
         from tests.faults import gateways
 

@@ -49,9 +49,9 @@ from tests.log_analytics_server import LogAnalyticsServer, connection
 from tests.monitor_server import MonitorServer, some_sessions
 from tests.polled import BEGIN, FileSender
 
-LOGINS, USERS = 1200, 400
+LOGINS, USERS, PAGE = 1200, 400, 20
 STEP = timedelta(seconds=20)
-SLOW = 0.01  # seconds of every flush, so that there is time to be killed in
+SLOW = 0.03  # seconds of every flush, so that there is time to be killed in
 UTC_ZONE = AdapterOptions(zone_named("UTC"))
 Login = tuple[str, str]
 """Id and user."""
@@ -73,10 +73,9 @@ class Outcome(NamedTuple):
 
 def polled(folder: Path, make: Callable[[Any], Any], adapter: Adapter) -> None:
     with Watermark(folder, "source") as watermark:
-        start = watermark.mark - timedelta(minutes=90) if watermark.mark else BEGIN
-        read(
-            make(start), adapter, FileSender(folder / "sent", SLOW), watermark, Refusals(folder / "source.rejects"),
-            source="/source",
+        read(  # from the mark itself: an overlap would mend what is acknowledged too late
+            make(watermark.mark or BEGIN), adapter, FileSender(folder / "sent", SLOW), watermark,
+            Refusals(folder / "source.rejects"), source="/source",
         )  # fmt: skip
 
 
@@ -89,14 +88,14 @@ def read_citrix(folder: Path, base: str, trust: str) -> None:
 def read_avd(folder: Path, base: str, trust: str) -> None:
     http = urllib3.PoolManager(maxsize=1, block=True)
     workspace = Workspace(base, EntraLogin("directory", "client", "s3cret", http, trust, trust), http)
-    polled(folder, lambda since: connections(workspace, since, portion=40), AvdAdapter(UTC_ZONE))
+    polled(folder, lambda since: connections(workspace, since, portion=PAGE), AvdAdapter(UTC_ZONE))
 
 
 def read_database(folder: Path, url: str, which: str) -> None:
     query: Query = guacamole if which == "guacamole" else horizon("h_")
     adapter: Adapter = GuacamoleAdapter(UTC_ZONE) if which == "guacamole" else HorizonAdapter(UTC_ZONE)
     engine = engine_of(url)
-    polled(folder, lambda since: rows(engine, query, since, portion=40), adapter)
+    polled(folder, lambda since: rows(engine, query, since, portion=PAGE), adapter)
 
 
 def user(number: int) -> str:
@@ -122,13 +121,13 @@ def killed(target: Callable[..., None], arguments: tuple[Any, ...], folder: Path
         return file.stat().st_size if file.exists() else 0
 
     for _ in range(rounds):
-        upto = size() + chance.uniform(0.1, 0.9) * per_login * LOGINS / rounds
+        upto = size() + chance.uniform(0.0, 0.4) * per_login * LOGINS / rounds
         reader = context.Process(target=target, args=(folder, *arguments))
         reader.start()
         deadline = time.monotonic() + 60
         while size() < upto and reader.is_alive() and time.monotonic() < deadline:
             time.sleep(0.001)
-        time.sleep(chance.uniform(0.0, 0.02))
+        time.sleep(chance.uniform(0.0, 2 * SLOW))
         reader.kill()
         reader.join()
         kills += reader.exitcode == -9
@@ -151,7 +150,7 @@ def judge(name: str, kills: int, truth: set[Login], found: list[Login]) -> Outco
 
 @contextmanager
 def citrix(folder: Path) -> Iterator[tuple[Callable[..., None], tuple[Any, ...], set[Login]]]:
-    with MonitorServer(some_sessions(LOGINS, BEGIN, step=STEP, users=USERS), page=40) as server:
+    with MonitorServer(some_sessions(LOGINS, BEGIN, step=STEP, users=USERS), page=PAGE) as server:
         truth = {(one["SessionKey"], one["User"]["Upn"]) for one in server.sessions}
         yield read_citrix, (server.base, server.trust), truth
 

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -33,13 +33,12 @@ from infra.waiting import wait_until
 from producers.polling.database import engine_of
 from schemas.settings import KafkaSettings, Settings
 from tests.broker_database import guacamole_tables, horizon_tables
-from tests.faults.readers import STEP, syslog_line
+from tests.faults.readers import syslog_line
 from tests.faults.stack import own_stack
 from tests.integration.command import rollcall, start
 from tests.integration.test_producer import events_of, records
 from tests.log_analytics_server import LogAnalyticsServer, connection
 from tests.monitor_server import MonitorServer, session
-from tests.polled import BEGIN
 
 EACH = 40
 """New logins of each polled broker before a round; as many come while it runs."""
@@ -49,6 +48,8 @@ LINES = 30
 AGAIN = 4_000
 """Lines that it says again after a broken connection: more than two systems' buffers hold."""
 MONTH = "2026-10"
+BEGIN, STEP = datetime(2026, 10, 20, tzinfo=UTC), timedelta(minutes=2)
+"""Of the polled ones: a round's logins take longer than the overlap, which would mend what is acknowledged too late."""
 
 
 class Outcome(NamedTuple):
@@ -87,6 +88,7 @@ class Brokers:
             "/syslog": (f"tcp://{LOOPBACK}:{self.port}", {}),
         }
         polled = {"since": "2026-10-01", "every_seconds": 1}
+        overlap = {"/citrix": 0, "/avd": 0, "/guacamole": 70, "/horizon": 70}
         return yaml.safe_dump({
             "programmes": {"csp": {"time_zone": "UTC"}},
             "tenants": [{"id": "a", "name": "A"}],
@@ -97,7 +99,9 @@ class Brokers:
             "sources": [
                 {
                     "source": source, "kind": source[1:], "reads": url,
-                    "settings": given | {"tenant": "a", "sku": source[1:]} | (polled if source != "/syslog" else {}),
+                    "settings": given | {"tenant": "a", "sku": source[1:]} | (
+                        polled | {"overlap_minutes": overlap[source]} if source in overlap else {}
+                    ),
                 }
                 for source, (url, given) in read.items()
             ],

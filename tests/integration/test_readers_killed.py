@@ -12,7 +12,7 @@ from schemas.settings import Settings
 from tests.faults.readers import READERS, run
 from tests.faults.source_runs import SOURCES, Brokers, killed
 
-ROUNDS = 2
+ROUNDS = 5
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from infra.errors import ConfigurationError
-from producers.adapters.adapter import NotALogin
+from infra.errors import ConfigurationError, OutOfReach
+from producers.adapters.adapter import NotALogin, Seen
 from producers.polling import poller as module
 from producers.polling.brokers import Broker
 from producers.polling.poller import Poller
 from producers.polling.portion import Portion
+from producers.polling.reader import read
 from producers.polling.watermark import state_of
 from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings
@@ -115,3 +116,34 @@ def test_a_poll_reports_what_waits_to_be_mended_and_how_far_it_may_be_believed(
     assert one.once()
     assert [each.refused for each in reports] == [3, 4, 4, 0]
     assert {each.complete_to for each in reports} == {NOW - timedelta(hours=11, minutes=30)}
+
+
+class Broken:
+    """Sender, refusals and watermark in one: what it is asked is noted; one thing it does not do."""
+
+    def __init__(self, at: str) -> None:
+        self.at, self.asked, self.mark = at, list[str](), None
+
+    def __getattr__(self, name: str) -> Any:
+        def asked(*_: object) -> None:
+            self.asked.append(name)
+            if name == self.at:
+                raise OutOfReach(name)
+
+        return asked
+
+
+@pytest.mark.parametrize(("at", "asked"), [
+    ("flush", ["send_bytes", "flush"]), ("keep", ["send_bytes", "flush", "keep"]),
+    ("advance", ["send_bytes", "flush", "keep", "advance"]),
+])  # fmt: skip
+def test_the_mark_moves_when_all_before_it_is_safe_and_never_earlier(at: str, asked: list[str]) -> None:
+    class Adapter:
+        def translate(self, record: object) -> Iterator[Seen]:
+            yield Seen(time="2026-10-01T00:00:00Z", subject="alice", source="/s", product="p")
+
+    broken = Broken(at)
+    both: Any = broken
+    with pytest.raises(OutOfReach):
+        read([Portion([{"id": 1}], NOW), Portion([{"id": 2}], NOW)], Adapter(), both, both, both, source="/s")
+    assert broken.asked == asked
