@@ -140,7 +140,7 @@ class Broken:
 def test_the_mark_moves_when_all_before_it_is_safe_and_never_earlier(at: str, asked: list[str]) -> None:
     class Adapter:
         def translate(self, record: object) -> Iterator[Seen]:
-            yield Seen(time="2026-10-01T00:00:00Z", subject="alice", source="/s", product="p")
+            yield Seen(time="2026-10-01T00:00:00Z", subject="alice", id="1", source="/s", product="p")
 
     broken = Broken(at)
     both: Any = broken
