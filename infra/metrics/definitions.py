@@ -200,6 +200,11 @@ SOURCE_SILENT: Final = Metric(
     "1: this source has been silent for longer than its rhythm allows; else 0.",
     ("source",),
 )  # fmt: skip
+SOURCE_REFUSED: Final = Metric(
+    "rollcall_source_refused_records", "gauge", "records",
+    "Records that a source's reader could not read as logins: they wait there to be mended, or were lost.",
+    ("source",),
+)  # fmt: skip
 REPORT_STATE: Final = Metric(
     "rollcall_report_state", "gauge", "0 or 1",
     "1: a report that is owed and not finished, in this state: `open`, `draft`, `approved`, `submitted`, "
@@ -214,6 +219,6 @@ REPORT_DAYS_LEFT: Final = Metric(
 )  # fmt: skip
 
 MONTHS: Final = (
-    PART_UP, GROUP_LAG, GROUP_MEMBERS, ACTIVE_USERS, QUARANTINED, CAP_TRIPPED, SOURCE_SILENT, REPORT_STATE,
-    REPORT_DAYS_LEFT,
+    PART_UP, GROUP_LAG, GROUP_MEMBERS, ACTIVE_USERS, QUARANTINED, CAP_TRIPPED, SOURCE_SILENT, SOURCE_REFUSED,
+    REPORT_STATE, REPORT_DAYS_LEFT,
 )  # fmt: skip

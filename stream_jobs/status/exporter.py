@@ -56,6 +56,8 @@ def samples_of(picture: Picture) -> dict[metrics.Metric, Mapping[tuple[str, ...]
         found[metrics.ACTIVE_USERS] = users
         found[metrics.QUARANTINED] = {(row.reason,): row.events for row in store.quarantine}
         found[metrics.CAP_TRIPPED] = {(trip.source,): 1 for trip in store.tripped[: metrics.SOURCES]}
+        refusing = sorted(store.sources, key=lambda source: -source.refused)[: metrics.SOURCES]
+        found[metrics.SOURCE_REFUSED] = {(s.source,): s.refused for s in refusing}
         rhythmic = [source for source in store.sources if source.silent_seconds is not None]  # silent ones first
         found[metrics.SOURCE_SILENT] = {(s.source,): float(s.silent) for s in rhythmic[: metrics.SOURCES]}
     if not isinstance(reports := picture.reports, RollcallError):

@@ -59,6 +59,7 @@ def test_the_exporter_shows_every_part() -> None:
     assert found[metrics.ACTIVE_USERS] == {("A",): 5}, "of two months at their turn, the newer"
     assert found[metrics.CAP_TRIPPED] == {("/bad",): 1}
     assert found[metrics.SOURCE_SILENT] == {("/a",): 1}
+    assert found[metrics.SOURCE_REFUSED] == {("/a",): 2}
     assert found[metrics.REPORT_STATE] == {("csp", "2026-10", "draft"): 1, ("csp", "2026-09", "submitted"): 1}
     assert found[metrics.REPORT_DAYS_LEFT] == {("csp", "2026-10"): 1}
 
