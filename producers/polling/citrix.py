@@ -76,6 +76,9 @@ def _literal(moment: datetime) -> str:
 
 def _modified(record: dict[str, Any]) -> datetime:
     match = _MOMENT.fullmatch(str(record.get("ModifiedDate")))
-    if match is None:
-        raise CheckFailed(f"the session {record.get('SessionKey')} has no ModifiedDate that can be read")
-    return parse_time(f"{match[1]}{match[2] or ''}{match[3] or 'Z'}")
+    try:
+        if match is not None:
+            return parse_time(f"{match[1]}{match[2] or ''}{match[3] or 'Z'}")
+    except ValueError:
+        pass
+    raise CheckFailed(f"the session {record.get('SessionKey')} has no ModifiedDate that can be read")

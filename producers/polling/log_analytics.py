@@ -115,9 +115,12 @@ def _literal(moment: datetime) -> str:
 
 def _moment(row: dict[str, Any]) -> datetime:
     match = _MOMENT.fullmatch(str(row.get("Stored")))
-    if match is None:
-        raise CheckFailed(f"the connection {row.get('CorrelationId')} has no ingestion time that can be read")
-    return parse_time(f"{match[1]}Z")
+    try:
+        if match is not None:
+            return parse_time(f"{match[1]}Z")
+    except ValueError:
+        pass
+    raise CheckFailed(f"the connection {row.get('CorrelationId')} has no ingestion time that can be read")
 
 
 def _table(body: bytes) -> list[dict[str, Any]] | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from traceback import format_tb
 
 from infra.errors import CheckFailed, ConfigurationError, OutOfReach, RollcallError
 from producers.client import LoginProducer
@@ -19,6 +21,8 @@ from producers.source_reports import now, send_failure, send_report
 from schemas.settings import KafkaSettings
 from schemas.source_report import SourceReport
 from schemas.source_settings import PolledSettings
+
+log = logging.getLogger("rollcall.source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,11 @@ class Poller:
                 except RollcallError as error:
                     if isinstance(error, ConfigurationError) and not begun:
                         raise  # later it is the broker's or the disk's state, which may pass
-                    self.tell(f"{self.source}: {error}")
-                    send_failure(self.kafka, self.source, self.clock(), error)
+                    self._failed(error)
+                except Exception as fault:
+                    where = "".join(format_tb(fault.__traceback__))  # without its words, which may hold a name
+                    log.error("%s: a fault of this program; it polls again\n%s", self.source, where)
+                    self._failed(CheckFailed(f"a fault of this program: {type(fault).__name__}"))
                 stop.wait(every)
         return complete
 
@@ -64,6 +71,10 @@ class Poller:
             portions = self.broker.between(begin, end)
             tally = self._read(producer, None, portions, Refusals(self._rejects), (begin, end))
         return self._told(tally, "the watermark stays")
+
+    def _failed(self, error: RollcallError) -> None:
+        self.tell(f"{self.source}: {error}")
+        send_failure(self.kafka, self.source, self.clock(), error)
 
     @property
     def _rejects(self) -> Path:

@@ -5,6 +5,7 @@ send, wait until Kafka has acknowledged, keep what was refused, then advance the
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from infra.errors import ConfigurationError
-from producers.adapters.adapter import Adapter, NotALogin, login_event, to_json
+from producers.adapters.adapter import Adapter, NotALogin, Seen, login_event, to_json
 from producers.polling.portion import Portion
 from producers.polling.watermark import Watermark
 from producers.refusal_file import RefusalFile
@@ -52,7 +53,7 @@ class Refusals:
 
     def keep(self, records: Iterable[dict[str, Any]]) -> None:
         """Durable when this returns."""
-        fresh = [line for record in records if (line := to_json(record) + b"\n") not in self._kept]
+        fresh = [line for record in records if (line := _line(record)) not in self._kept]
         if not fresh:
             return
         try:
@@ -63,6 +64,13 @@ class Refusals:
                 f"passed over"
             ) from None
         self._kept.update(fresh)
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    try:
+        return to_json(record) + b"\n"
+    except UnicodeEncodeError:  # half of a pair of surrogates, which JSON can only say as an escape
+        return json.dumps(record, default=str).encode() + b"\n"
 
 
 def read(
@@ -80,19 +88,20 @@ def read(
         for record in records:
             tally.records += 1
             try:
-                for one in list(adapter.translate(record)):
-                    if isinstance(one, NotALogin):
-                        tally.not_logins[one.why] += 1
-                    elif between and not between[0] <= parse_time(one.time) < between[1]:
-                        tally.not_logins["outside the interval"] += 1
-                    else:
-                        event = login_event(one, one.id or "", source=source, tenant=tenant, sku=sku)
-                        sender.send_bytes(event, one.subject)
-                        tally.sent += 1
-            except Refusal as refusal:
+                found = list(adapter.translate(record))
+                logins = [one for one in found if isinstance(one, Seen) and _within(between, one.time)]
+                events = [login_event(one, one.id or "", source=source, tenant=tenant, sku=sku) for one in logins]
+            except Exception as fault:  # one of ours too: it costs no other record
                 refused.append(record)
                 tally.refused += 1
-                tally.first_refusal = tally.first_refusal or f"{refusal.reason}: {refusal.detail}"
+                tally.first_refusal = tally.first_refusal or _why(fault)
+                continue
+            tally.not_logins.update(
+                one.why if isinstance(one, NotALogin) else "outside the interval" for one in found if one not in logins
+            )
+            for event, one in zip(events, logins, strict=True):
+                sender.send_bytes(event, one.subject)
+                tally.sent += 1
         sender.flush()
         refusals.keep(refused)
         if watermark is not None:
@@ -100,3 +109,12 @@ def read(
             tally.mark = mark if before is None else max(before, mark)
             watermark.advance(tally.mark)
     return tally
+
+
+def _within(between: tuple[datetime, datetime] | None, time: str) -> bool:
+    return between is None or between[0] <= parse_time(time) < between[1]
+
+
+def _why(fault: Exception) -> str:
+    """Without names of people, which another's words may hold."""
+    return str(fault) if isinstance(fault, Refusal) else f"a fault of this program: {type(fault).__name__}"

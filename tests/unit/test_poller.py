@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from producers.polling import poller as module
 from producers.polling.brokers import Broker
 from producers.polling.poller import Poller
 from producers.polling.portion import Portion
-from producers.polling.reader import read
+from producers.polling.reader import Refusals, read
 from producers.polling.watermark import state_of
 from schemas.quarantine import Refusal
 from schemas.settings import KafkaSettings
@@ -80,6 +82,30 @@ def test_after_a_first_poll_nothing_that_may_pass_ends_it(tmp_path: Path, told: 
     asked = Asked(NOW, ConfigurationError("it answered 302"), ConfigurationError("no room"), NOW)
     assert poller(tmp_path, asked).until(asked.stop, 0.0)
     assert (len(asked.since), told) == (4, ["it answered 302", "no room"])
+
+
+def test_a_fault_of_ours_ends_no_poller(tmp_path: Path, told: list[str]) -> None:
+    asked = Asked(TypeError("alice"), NOW)
+    assert poller(tmp_path, asked).until(asked.stop, 0.0)
+    assert (len(asked.since), told) == (2, ["a fault of this program: TypeError"])
+
+
+def test_a_record_that_nobody_can_read_stops_no_source(tmp_path: Path) -> None:
+    """Half of a surrogate, which no UTF-8 can hold; and what an adapter trips over."""
+
+    class Adapter:
+        def translate(self, record: dict[str, str]) -> Iterator[Seen]:
+            yield Seen(time="2026-10-01T00:00:00Z", subject=record["name"], id="1", source="/s", product="p")
+
+    sent, marks = list[str](), list[datetime]()
+    sender: Any = SimpleNamespace(send_bytes=lambda _, subject: sent.append(subject), flush=lambda: None)
+    watermark: Any = SimpleNamespace(mark=None, advance=marks.append)
+    records = [{"name": "x\ud800"}, {"user": "alice"}, {"name": "bob"}]
+    for _ in range(2):
+        tally = read([Portion(records, NOW)], Adapter(), sender, watermark, Refusals(tmp_path / "r"), source="/s")
+        assert (tally.records, tally.sent, tally.refused, marks.pop()) == (3, 1, 2, NOW)
+    assert sent == ["bob", "bob"]
+    assert [json.loads(line) for line in (tmp_path / "r").read_bytes().splitlines()] == records[:2]
 
 
 def test_what_is_wrong_from_the_start_is_said_at_once(tmp_path: Path, told: list[str]) -> None:
